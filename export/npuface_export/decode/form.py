@@ -1,0 +1,73 @@
+"""What a decode form is: the last step from heatmaps to coordinates, as an NPU can run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class HeatmapSpec:
+    """What a decode is built for.
+
+    Attributes:
+        points: number of heatmaps K.
+        height, width: cells of a heatmap.
+        beta: inverse temperature of the softmax, for forms that have one.
+        threshold: share of a map's maximum below which cells do not count, for forms that have one.
+        sigma: standard deviation in cells of the peaks that the network was trained to draw.
+    """
+
+    points: int
+    height: int
+    width: int
+    beta: float = 20.0
+    threshold: float = 0.3
+    sigma: float = 1.5
+
+
+@dataclass(frozen=True)
+class Need:
+    """One operator that a form asks of the NPU: its ONNX name and, where it has one, its kernel (h, w)."""
+
+    operator: str
+    kernel: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class DecodeForm:
+    """One way to compute coordinates from heatmaps.
+
+    Attributes:
+        name: what users call it.
+        summary: one line for tables.
+        rank: place in the order in which forms are tried for a target, the first that it supports wins.
+        needs: the operators that the target must have, for given heatmaps.
+        points: the same computation for training: heatmaps [N, K, H, W] -> points [N, K, 2] in cells,
+            differentiable and without the precautions that INT8 needs.
+        build: makes the torch module heatmaps [1, K, H, W] -> output tensor. Modules named `moments`
+            inside it carry the values that INT8 cannot hold; recipes give those 16 bits.
+        finish: name of the host half in npuface_runtime.finish.
+        finish_params: the numbers that the host half needs.
+    """
+
+    name: str
+    summary: str
+    rank: int
+    needs: Callable[[HeatmapSpec], tuple[Need, ...]]
+    points: Callable[[Tensor, HeatmapSpec], Tensor]
+    build: Callable[[HeatmapSpec], nn.Module]
+    finish: str
+    finish_params: Callable[[HeatmapSpec], Mapping[str, float]] = field(default=lambda spec: {})
+
+
+def expected_cell(weights: Tensor) -> Tensor:
+    """Non-negative weights [N, K, H, W] -> their centre of mass [N, K, 2] (x, y) in cells."""
+    across = torch.arange(weights.shape[-1], dtype=weights.dtype, device=weights.device)
+    down = torch.arange(weights.shape[-2], dtype=weights.dtype, device=weights.device)
+    over_rows, over_columns = weights.sum(dim=-2), weights.sum(dim=-1)
+    mass = over_rows.sum(dim=-1).clamp_min(1e-6)
+    return torch.stack([(over_rows * across).sum(dim=-1), (over_columns * down).sum(dim=-1)], dim=-1) / mass[..., None]

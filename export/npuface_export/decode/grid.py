@@ -1,0 +1,31 @@
+"""Coordinate weights that INT8 represents exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Integer weights w_i = step * i + offset over n cells, the largest exactly 127.
+
+    A per-tensor INT8 quantizer gives w / 127 the scale 1 / 127, so every weight is exact. The centred
+    grid ((i - 31.5) / 31.5 for 64 cells) is not. Decoding: i = (w - offset) / step.
+    """
+
+    cells: int
+    step: int
+    offset: int
+
+    @property
+    def weights(self) -> list[float]:
+        """w_i / 127 for every cell."""
+        return [(self.step * i + self.offset) / 127 for i in range(self.cells)]
+
+
+def exact_grid(cells: int) -> Grid:
+    """The finest exact INT8 grid over `cells` cells (2 to 255)."""
+    if not 2 <= cells <= 255:
+        raise ValueError(f"an exact INT8 grid has 2 to 255 cells, not {cells}")
+    step = 254 // (cells - 1)
+    return Grid(cells, step, 127 - step * (cells - 1))

@@ -1,0 +1,278 @@
+"""The manifest of a bundle: all that the runtime knows about a model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from npuface_runtime.errors import UserError
+
+FORMAT = "npuface-bundle"
+VERSION = 1
+FILE_NAME = "manifest.json"
+_MAX_BYTES = 1 << 20
+"""A manifest is a few kB; anything near a megabyte is not one."""
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """A file of the bundle: its name relative to the bundle, its SHA-256 in hex, its size in bytes."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """A tensor that enters or leaves the model.
+
+    Attributes:
+        name: as the engine knows it.
+        shape: with the batch dimension, which is 1.
+        dtype: numpy's name, such as float32, int8, int16.
+        layout: NCHW or NHWC.
+        scale, zero_point: real = (stored - zero_point) * scale; None for float tensors.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    layout: str
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How a frame becomes the network's input: RGB, square crop, (rgb - mean) / std.
+
+    Attributes:
+        mean, std: per channel, in units of 0..255.
+        margin: side of the crop over the longer side of the box around the landmarks.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    margin: float
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """The landmark scheme and its number of points K."""
+
+    scheme: str
+    points: int
+
+
+@dataclass(frozen=True)
+class HeatmapInfo:
+    """The heatmaps inside the network: cells, input pixels a cell, and their tensor in the model file."""
+
+    height: int
+    width: int
+    stride: int
+    tensor: str
+
+
+@dataclass(frozen=True)
+class Decode:
+    """How coordinates come about.
+
+    Attributes:
+        form: the decode form inside the model.
+        finish: its host half, a name in npuface_runtime.finish.
+        params: the numbers that the host half needs.
+        bytes_out: bytes that leave the network for one face.
+        refused: forms that were not taken, each {"form", "reason"}.
+    """
+
+    form: str
+    finish: str
+    params: Mapping[str, float]
+    bytes_out: int
+    refused: tuple[Mapping[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bundle says about itself.
+
+    Attributes:
+        name: of the network, such as student-68.
+        target: what it was built for.
+        engine: what opens files["model"]: onnxruntime, openvino or litert.
+        precision: float32 or int8.
+        files: by role. `model` is what the engine opens (`weights` goes with it for OpenVINO), `float` (and
+            `float_weights`) the model before quantization, `device` what the NPU itself runs where a vendor's
+            compiler made it; `model` is then what emulates it on a host.
+        input, outputs: the tensors of `model`.
+        recipe: how it was quantized; None for float.
+        placement: {"npu", "cpu", "cpu_operators"}.
+        parity: {"max_abs"}: largest difference of coordinates to the torch network, in heatmap cells.
+        coordinate_shift: {"mean_px", "max_px", "faces"}: INT8 against float, in heatmap cells; None for float.
+        estimate: the vendor compiler's figures and what kind of number they are; None where there is no compiler.
+        tools: versions of what made it.
+    """
+
+    name: str
+    target: str
+    engine: str
+    precision: str
+    files: Mapping[str, FileInfo]
+    input: TensorInfo
+    outputs: tuple[TensorInfo, ...]
+    preprocess: Preprocess
+    landmarks: Landmarks
+    heatmap: HeatmapInfo
+    decode: Decode
+    recipe: Mapping[str, Any] | None = None
+    placement: Mapping[str, Any] | None = None
+    parity: Mapping[str, float] | None = None
+    coordinate_shift: Mapping[str, float] | None = None
+    estimate: Mapping[str, Any] | None = None
+    tools: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def input_size(self) -> int:
+        """Side of the square network input in pixels."""
+        return self.heatmap.width * self.heatmap.stride
+
+    def as_json(self) -> dict[str, Any]:
+        """The manifest as plain data, with format and version."""
+        return {"format": FORMAT, "version": VERSION} | asdict(self)
+
+    @classmethod
+    def load(cls, bundle: str | Path) -> Manifest:
+        """Read and check the manifest of a bundle folder.
+
+        Raises:
+            UserError: the folder is no bundle, or its manifest is damaged or of another version.
+        """
+        path = Path(bundle) / FILE_NAME
+        if not path.is_file():
+            raise UserError(f"cannot open the bundle {bundle}", f"there is no {FILE_NAME} in it", "give a folder made by npuface export")
+        if path.stat().st_size > _MAX_BYTES:
+            raise _damaged(bundle, f"{FILE_NAME} is over {_MAX_BYTES} bytes")
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise _damaged(bundle, f"{FILE_NAME} is not JSON ({error})") from None
+        return cls.from_json(raw, bundle)
+
+    @classmethod
+    def from_json(cls, raw: object, bundle: str | Path = "") -> Manifest:
+        """Check plain data and make a manifest of it. Raises UserError where it is wrong."""
+        if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+            raise _damaged(bundle, f'{FILE_NAME} does not say "format": "{FORMAT}"')
+        if raw.get("version") != VERSION:
+            raise _damaged(bundle, f"its version is {raw.get('version')!r}, this runtime reads {VERSION}")
+        body = {key: value for key, value in raw.items() if key not in ("format", "version")}
+        try:
+            manifest = _build(cls, body, "manifest")
+        except ValueError as error:
+            raise _damaged(bundle, str(error)) from None
+        problem = _inconsistency(manifest)
+        if problem:
+            raise _damaged(bundle, problem)
+        return typing.cast(Manifest, manifest)
+
+    def file(self, bundle: str | Path, role: str) -> Path:
+        """The path of a file of the bundle, its size and SHA-256 checked.
+
+        Raises:
+            UserError: the bundle has no such file, or the file is not the one that was packed.
+        """
+        if role not in self.files:
+            raise UserError(f"cannot open the bundle {bundle}", f"it has no {role!r} file", "export it again")
+        info = self.files[role]
+        path = Path(bundle) / info.path
+        if not path.is_file() or path.is_symlink():
+            raise _damaged(bundle, f"{info.path} is missing")
+        if path.stat().st_size != info.bytes or sha256_of(path) != info.sha256:
+            raise _damaged(bundle, f"{info.path} is not the file that was packed (size or SHA-256 differ)")
+        return path
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _damaged(bundle: str | Path, why: str) -> UserError:
+    return UserError(f"the bundle {bundle} is damaged", why, "export it again or copy it again")
+
+
+def _inconsistency(manifest: Any) -> str | None:
+    """Why the parts of a manifest contradict each other or could not be safely used; None if they do not."""
+    for info in manifest.files.values():
+        path = PurePosixPath(info.path)
+        if path.is_absolute() or ".." in path.parts or "\\" in info.path or not info.path or "\0" in info.path:
+            return f"the file name {info.path!r} leaves the bundle"
+    if "model" not in manifest.files:
+        return "it names no model file"
+    if not 1 <= manifest.landmarks.points <= 10_000:
+        return f"{manifest.landmarks.points} landmarks"
+    map_ = manifest.heatmap
+    if not (1 <= map_.height <= 4096 and 1 <= map_.width <= 4096 and 1 <= map_.stride <= 64):
+        return f"heatmaps of {map_.height} x {map_.width} cells with stride {map_.stride}"
+    for tensor in (manifest.input, *manifest.outputs):
+        if any(n < 1 for n in tensor.shape) or len(tensor.shape) > 6 or tensor.layout not in ("NCHW", "NHWC"):
+            return f"tensor {tensor.name!r} has shape {tensor.shape} and layout {tensor.layout!r}"
+        if (tensor.scale is None) != (tensor.zero_point is None) or (tensor.scale is not None and not tensor.scale > 0):
+            return f"tensor {tensor.name!r} has scale {tensor.scale} and zero point {tensor.zero_point}"
+    side = map_.width * map_.stride
+    picture = (1, 3, side, side) if manifest.input.layout == "NCHW" else (1, side, side, 3)
+    if map_.height != map_.width or manifest.input.shape != picture:
+        return f"its input {manifest.input.shape} does not fit {map_.height} x {map_.width} heatmaps with stride {map_.stride}"
+    pre = manifest.preprocess
+    if len(pre.mean) != 3 or len(pre.std) != 3 or min(pre.std) <= 0 or not pre.margin > 0:
+        return "its preprocessing is not three means, three positive deviations and a positive margin"
+    return None
+
+
+def _build(kind: Any, value: object, where: str) -> Any:
+    """Plain data -> an instance of the annotated type `kind`, or ValueError that says where it does not fit."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        return None if value is None else _build(next(a for a in args if a is not type(None)), value, where)
+    if is_dataclass(kind):
+        return _build_dataclass(kind, value, where)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"{where} is not a list")
+        return tuple(_build(args[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+    if origin is Mapping:
+        if not isinstance(value, dict):
+            raise ValueError(f"{where} is not an object")
+        return {key: _build(args[1], v, f"{where}.{key}") for key, v in value.items()}
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if value != value or abs(value) == float("inf"):
+            raise ValueError(f"{where} is not finite")
+        return float(value)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ValueError(f"{where} is not of type {kind.__name__}")
+    return value
+
+
+def _build_dataclass(kind: Any, value: object, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} is not an object")
+    hints = typing.get_type_hints(kind)
+    known = {f.name: f for f in fields(kind)}
+    for name in value:
+        if name not in known:
+            raise ValueError(f"{where} has an unknown field {name!r}")
+    for name, f in known.items():
+        if name not in value and f.default is MISSING and f.default_factory is MISSING:
+            raise ValueError(f"{where} has no field {name!r}")
+    return kind(**{name: _build(hints[name], v, f"{where}.{name}") for name, v in value.items()})

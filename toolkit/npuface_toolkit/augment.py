@@ -1,0 +1,102 @@
+"""Augmentation: affine, flip with index swap, rotation, occlusion (patent, paragraph 5), and camera-like colour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from npuface_runtime.geometry import Crop, box_of_points, crop_of_box
+from npuface_toolkit.schemes import Scheme, mirror_points
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far pictures are varied; each is drawn uniformly from +- the value unless said otherwise.
+
+    Attributes:
+        margin: side of the square crop over the longer side of the points' box.
+        rotation: degrees.
+        scale: relative change of the crop's side.
+        shift: of the crop's centre, over its side.
+        flip, occlusion, blur, grey: probability of each.
+        colour: relative change of brightness, contrast and each channel.
+    """
+
+    margin: float = 1.3
+    rotation: float = 25.0
+    scale: float = 0.2
+    shift: float = 0.08
+    flip: float = 0.5
+    occlusion: float = 0.3
+    blur: float = 0.15
+    grey: float = 0.1
+    colour: float = 0.25
+
+
+def plain_crop(
+    picture: NDArray[np.uint8], points: NDArray[np.float32], size: int, margin: float
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], Crop]:
+    """The square around the points, as the networks see it: RGB [size, size, 3], points [K, 2] in it, the crop."""
+    crop = crop_of_box(box_of_points(points), margin)
+    return warp(picture, crop, size), crop.to_input(points, size), crop
+
+
+def warp(picture: NDArray[np.uint8], crop: Crop, size: int) -> NDArray[np.uint8]:
+    """Cut the crop out of an RGB picture [H, W, 3] and scale it to [size, size, 3]; outside is black."""
+    matrix = crop.matrix(size)
+    shrink = crop.side / size
+    if shrink > 2:  # bilinear sampling of a much larger picture would alias
+        factor = 1 / shrink
+        picture = np.asarray(cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8)
+        small = Crop((crop.x + 0.5) * factor - 0.5, (crop.y + 0.5) * factor - 0.5, crop.side * factor, crop.angle)
+        matrix = small.matrix(size)
+    return np.asarray(cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def augmented_crop(
+    picture: NDArray[np.uint8],
+    points: NDArray[np.float32],
+    size: int,
+    scheme: Scheme,
+    how: Augmentation,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """One varied training sample: RGB [size, size, 3] uint8 and points [K, 2] in it."""
+    base = crop_of_box(box_of_points(points), how.margin)
+    shift = rng.uniform(-how.shift, how.shift, 2) * base.side
+    crop = Crop(
+        base.x + shift[0],
+        base.y + shift[1],
+        base.side * float(np.exp(rng.uniform(-how.scale, how.scale))),
+        float(np.deg2rad(rng.uniform(-how.rotation, how.rotation))),
+    )
+    cut, moved = warp(picture, crop, size), crop.to_input(points, size)
+    if rng.random() < how.flip:
+        cut, moved = np.ascontiguousarray(cut[:, ::-1]), mirror_points(moved, size, scheme).astype(np.float32)
+    return _occlude(_photometric(cut, how, rng), how, rng), moved
+
+
+def _photometric(cut: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:
+    gain = (1 + rng.uniform(-how.colour, how.colour)) * (1 + rng.uniform(-how.colour, how.colour, 3) / 3)
+    offset = rng.uniform(-how.colour, how.colour) * 64
+    out = cut.astype(np.float32) * gain.astype(np.float32) + np.float32(offset)
+    if rng.random() < how.grey:
+        out = np.repeat(out.mean(axis=2, keepdims=True), 3, axis=2)
+    if rng.random() < how.blur:
+        out = np.asarray(cv2.GaussianBlur(out, (0, 0), rng.uniform(0.5, cut.shape[0] / 64)), np.float32)
+    return np.clip(out, 0, 255).astype(np.uint8)
+
+
+def _occlude(cut: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:
+    if rng.random() >= how.occlusion:
+        return cut
+    size = cut.shape[0]
+    h, w = (int(v) for v in rng.integers(size // 10, size // 3, 2))
+    y, x = int(rng.integers(0, size - h)), int(rng.integers(0, size - w))
+    out = cut.copy()
+    noise = rng.integers(0, 256, (h, w, 3)) if rng.random() < 0.5 else rng.integers(0, 256, 3)
+    out[y : y + h, x : x + w] = noise
+    return out

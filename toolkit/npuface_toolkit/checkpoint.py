@@ -1,0 +1,110 @@
+"""Checkpoints: a safetensors file whose metadata says which network it holds and how it was trained."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from npuface_runtime.errors import UserError
+from npuface_toolkit.schemes import scheme_by_name
+from npuface_toolkit.student import Student, StudentConfig
+
+FORMAT = "npuface-student-1"
+_SHIPPED = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True)
+class StudentInfo:
+    """What a checkpoint says besides its weights.
+
+    Attributes:
+        config: the network's shape.
+        scheme: name of the landmark scheme.
+        decode: the decode form it was trained with.
+        threshold, beta: parameters of the decode forms (see HeatmapSpec).
+        margin: side of the square crop over the longer side of the points' box.
+        sigma: standard deviation of the target heatmaps in cells.
+        facts: how it was trained and measured, for people.
+    """
+
+    config: StudentConfig
+    scheme: str
+    decode: str = "relative-threshold"
+    threshold: float = 0.3
+    beta: float = 20.0
+    margin: float = 1.3
+    sigma: float = 1.5
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        scheme = scheme_by_name(self.scheme)
+        if (scheme.points, len(scheme.boundaries)) != (self.config.points, self.config.boundaries):
+            raise ValueError(f"{self.config.points} points and {self.config.boundaries} boundaries are not those of {self.scheme}")
+
+
+def save_student(path: Path, weights: Mapping[str, Tensor], info: StudentInfo) -> None:
+    """Write a checkpoint: to a temporary name first, then renamed, so that no half file is left.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    about = {key: getattr(info, key) for key in ("scheme", "decode", "threshold", "beta", "margin", "sigma")}
+    about |= {"config": info.config.as_dict(), "facts": dict(info.facts)}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({k: v.contiguous() for k, v in weights.items()}, temporary, {"format": FORMAT, "about": json.dumps(about)})
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot write {path}", str(error), "check the disk and the folder's permissions") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def find_checkpoint(name: str) -> Path:
+    """The file of a checkpoint: a path, or the name of a shipped student such as `student-68`.
+
+    Raises:
+        UserError: there is neither such a file nor such a shipped student.
+    """
+    path, shipped = Path(name), _SHIPPED / f"{name}.safetensors"
+    if path.is_file():
+        return path
+    if "/" not in name and shipped.is_file():
+        return shipped
+    names = ", ".join(sorted(p.stem for p in _SHIPPED.glob("*.safetensors"))) or "none"
+    raise UserError(f"cannot open the checkpoint {name}", "there is no such file", f"give a .safetensors file or a shipped student ({names})")
+
+
+def load_student(name: str) -> tuple[Student, StudentInfo]:
+    """The network in evaluation mode, and what its checkpoint says.
+
+    Raises:
+        UserError: the file is missing, damaged, or no student's checkpoint.
+    """
+    path = find_checkpoint(name)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"cannot open the checkpoint {path}", f"it is no safetensors file ({error})", "give a checkpoint made by npuface train") from None
+    if metadata.get("format") != FORMAT:
+        raise UserError(f"cannot open the checkpoint {path}", f"it does not say it is a {FORMAT}", "give a checkpoint made by npuface train")
+    try:
+        about = json.loads(metadata["about"])
+        info = StudentInfo(**(about | {"config": StudentConfig(**about["config"])}))
+        student = Student(info.config)
+        student.load_state_dict(weights)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"cannot open the checkpoint {path}", f"its weights and its description disagree ({reason})", "train or download it again") from None
+    return student.eval(), info

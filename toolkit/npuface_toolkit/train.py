@@ -1,0 +1,173 @@
+"""The trainer: supervised training of a landmark network in stages of growing input size."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from npuface_export.decode import HeatmapSpec, form_by_name
+from npuface_toolkit.faces import Face, split_by_identity
+from npuface_toolkit.heatmaps import landmark_heatmaps
+from npuface_toolkit.losses import heatmap_loss, point_loss
+from npuface_toolkit.metrics import Accuracy, face_errors, summarise
+from npuface_toolkit.predict import predict_cells
+from npuface_toolkit.resume import RunState, load_state, save_state
+from npuface_toolkit.samples import STRIDE, FaceSamples, normalise
+from npuface_toolkit.schemes import Scheme
+from npuface_toolkit.student import Student, StudentConfig
+from npuface_toolkit.training_config import Stage, TrainingConfig, as_json
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What an epoch came to: where it stands, its mean loss, and the held-out accuracy of the averaged weights."""
+
+    stage: int
+    epoch: int
+    epochs: int
+    loss: float
+    seconds: float
+    held_out: Accuracy | None
+
+
+class Trainer:
+    """Trains a student; `run` ends with averaged weights in `self.average`.
+
+    Args:
+        faces: labelled faces; the identities that `config.held_out` picks are only measured on.
+        state_file: where the run's state is kept after every epoch, to resume from; None keeps none.
+        report: called after every epoch.
+    """
+
+    def __init__(
+        self,
+        faces: list[Face],
+        scheme: Scheme,
+        config: TrainingConfig,
+        state_file: Path | None = None,
+        report: Callable[[EpochReport], None] = lambda _: None,
+    ) -> None:
+        torch.manual_seed(config.seed)
+        self.scheme, self.config, self.state_file, self.report = scheme, config, state_file, report
+        self.training, self.held_out = split_by_identity(faces, config.held_out)
+        self.form = form_by_name(config.decode)
+        shape = StudentConfig(
+            config.stages[-1].input_size, scheme.points, len(scheme.boundaries), width=config.width, depth=config.depth
+        )
+        self.student = Student(shape).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = AveragedModel(self.student, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)
+
+    def run(self) -> None:
+        """Train every stage, from where a kept state left off."""
+        state = load_state(self.state_file, as_json(self.config)) if self.state_file else None
+        first = state.stage if state else 0
+        for number in range(first, len(self.config.stages)):
+            self._run_stage(number, state if number == first else None)
+
+    def _run_stage(self, number: int, state: RunState | None) -> None:
+        stage = self.config.stages[number]
+        how = self.config.augmentation
+        common: dict[str, Any] = {"sigma": self.config.sigma, "seed": self.config.seed + number}
+        samples = FaceSamples(self.training, self.scheme, stage.input_size, how, train=True, **common)
+        held_out = FaceSamples(self.held_out, self.scheme, stage.input_size, how, train=False, **common)
+        optimizer = torch.optim.AdamW(self.student.parameters(), lr=stage.rate, weight_decay=self.config.weight_decay)
+        steps = stage.epochs * (len(samples) // stage.batch)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _cosine(step, steps, stage.warmup))
+        start = 0
+        if state:
+            start = state.epoch
+            self.student.load_state_dict(state.tensors["student"])
+            self.average.load_state_dict(state.tensors["average"])
+            optimizer.load_state_dict(state.tensors["optimizer"])
+            schedule.load_state_dict(state.tensors["schedule"])
+        for epoch in range(start, stage.epochs):
+            began = time.monotonic()
+            samples.epoch = epoch
+            loss = self._run_epoch(samples, stage, optimizer, schedule, epoch)
+            seconds = time.monotonic() - began
+            last = epoch + 1 == stage.epochs
+            accuracy = self.measure(held_out) if last or epoch % 5 == 4 else None
+            self.report(EpochReport(number, epoch + 1, stage.epochs, loss, seconds, accuracy))
+            if self.state_file:
+                at = (number + 1, 0) if last else (number, epoch + 1)
+                save_state(self.state_file, at, as_json(self.config), self.student, self.average, optimizer, schedule)
+
+    def _run_epoch(
+        self,
+        samples: FaceSamples,
+        stage: Stage,
+        optimizer: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LambdaLR,
+        epoch: int,
+    ) -> float:
+        self.student.train()
+        order = torch.Generator().manual_seed(self.config.seed * 1000 + epoch)
+        loader = DataLoader(samples, stage.batch, shuffle=True, drop_last=True, num_workers=1, generator=order)
+        total = 0.0
+        for pictures, points, edges in loader:
+            loss = self._loss(normalise(pictures), points, edges)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
+            optimizer.step()
+            schedule.step()
+            self.average.update_parameters(self.student)
+            total += loss.item()
+        return total / max(1, len(loader))
+
+    def _loss(self, pictures: Tensor, points: Tensor, edges: Tensor) -> Tensor:
+        weights = self.config.loss
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.precision == "bf16"):
+            out = self.student(pictures)
+        heatmaps = out.heatmaps.float()
+        cells = heatmaps.shape[-1]
+        predicted = self.form.points(heatmaps, self.spec(cells))
+        return (
+            weights.edges * heatmap_loss(out.edges, edges)
+            + weights.heatmaps * heatmap_loss(heatmaps, landmark_heatmaps(points, cells, self.config.sigma))
+            + weights.points * point_loss(predicted, points, cells)
+        )
+
+    def spec(self, cells: int) -> HeatmapSpec:
+        """What the decode form is built for at that heatmap size."""
+        return HeatmapSpec(self.scheme.points, cells, cells, threshold=self.config.threshold)
+
+    def measure(self, samples: FaceSamples) -> Accuracy | None:
+        """Accuracy of the averaged weights; None where there are no faces."""
+        if not len(samples):
+            return None
+        predicted, truth = predict_cells(self.average, samples, self.form, self.spec(samples.size // STRIDE))
+        return summarise(face_errors(predicted, truth, self.scheme), self.scheme.points)
+
+    def weights(self) -> dict[str, Tensor]:
+        """The averaged weights, as a checkpoint holds them."""
+        return dict(self.average.module.state_dict())
+
+
+def _cosine(step: int, steps: int, warmup: float) -> float:
+    rise = max(1, int(steps * warmup))
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, steps - rise)))) + 1e-3
+
+
+def fit_beta(predictor: nn.Module, samples: FaceSamples, spec: HeatmapSpec) -> float:
+    """The softmax beta whose points lie nearest to the truth on these samples: what the published form needs."""
+    from dataclasses import replace
+
+    form = form_by_name("seed")
+    best = (np.inf, spec.beta)
+    for beta in (5.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0):
+        predicted, truth = predict_cells(predictor, samples, form, replace(spec, beta=beta))
+        best = min(best, (float(np.linalg.norm(predicted - truth, axis=-1).mean()), beta))
+    return best[1]

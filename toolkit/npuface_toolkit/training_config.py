@@ -1,0 +1,93 @@
+"""The training configuration: one TOML file, every number in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from npuface_runtime.errors import UserError
+from npuface_toolkit.augment import Augmentation
+from npuface_toolkit.losses import LossWeights
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training at one input size.
+
+    Attributes:
+        input_size: side of the network input in pixels.
+        epochs: passes over the training faces.
+        batch: faces a step.
+        rate: peak learning rate of the cosine schedule.
+        warmup: share of the stage's steps over which the rate rises.
+    """
+
+    input_size: int
+    epochs: int
+    batch: int = 32
+    rate: float = 2e-3
+    warmup: float = 0.1
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Everything that a training run depends on besides the faces.
+
+    Attributes:
+        stages: one after the other, the same weights growing from small pictures to large ones.
+        width, depth: shape of the student (see StudentConfig).
+        decode: the decode form in place while training.
+        threshold: of that form.
+        sigma: of the target heatmaps, in cells.
+        held_out: share of the identities never trained on.
+        weight_decay, ema: of AdamW, and the decay of the averaged weights.
+        seed: of the weights, the order and the augmentation.
+        precision: "bf16" (autocast) or "fp32".
+    """
+
+    stages: tuple[Stage, ...]
+    width: float = 1.0
+    depth: int = 4
+    decode: str = "relative-threshold"
+    threshold: float = 0.3
+    sigma: float = 1.5
+    held_out: float = 0.2
+    weight_decay: float = 1e-3
+    ema: float = 0.998
+    seed: int = 0
+    precision: str = "bf16"
+    loss: LossWeights = field(default_factory=LossWeights)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+
+def read_config(path: Path) -> TrainingConfig:
+    """Read a TOML configuration.
+
+    Raises:
+        UserError: the file is missing, no TOML, or has a key or value that is not known.
+    """
+    try:
+        raw = tomllib.loads(path.read_text())
+    except OSError:
+        raise UserError(f"cannot read the configuration {path}", "there is no such file", "check the path") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the configuration {path}", f"it is not TOML ({error})", "mend the file") from None
+    try:
+        stages = tuple(Stage(**stage) for stage in raw.pop("stages"))
+        loss = LossWeights(**raw.pop("loss", {}))
+        augmentation = Augmentation(**raw.pop("augmentation", {}))
+        config = TrainingConfig(stages=stages, loss=loss, augmentation=augmentation, **raw)
+    except (KeyError, TypeError) as error:
+        known = ", ".join(f.name for f in dataclasses.fields(TrainingConfig))
+        raise UserError(f"cannot read the configuration {path}", str(error), f"the keys are {known}") from None
+    if not config.stages or config.precision not in ("bf16", "fp32"):
+        raise UserError(f"cannot read the configuration {path}", "it needs a stage, and precision bf16 or fp32", "mend the file")
+    return config
+
+
+def as_json(config: TrainingConfig) -> dict[str, Any]:
+    """The configuration as plain data, for checkpoints and logs."""
+    return dataclasses.asdict(config)
