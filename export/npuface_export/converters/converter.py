@@ -58,6 +58,14 @@ class Converter(Protocol):
         """Write the float model: network (pictures -> heatmaps) followed by decode, for S = size, into `folder`."""
         ...
 
+    def describe(self, files: Mapping[str, Path], heatmap: tuple[int, int, int]) -> ModelFiles:
+        """Read back a model that `convert` or `quantize` wrote, given the (K, H, W) of its heatmaps.
+
+        Raises:
+            UserError: the file is no model of this kind, or has no such heatmaps.
+        """
+        ...
+
     def quantize(
         self, source: ModelFiles, pictures: Sequence[NDArray[np.float32]], recipe: Recipe, folder: Path
     ) -> ModelFiles:
