@@ -1,4 +1,4 @@
-"""The one kind of error that a user is meant to read."""
+"""The errors that a user is meant to read."""
 
 from __future__ import annotations
 
@@ -15,3 +15,13 @@ class UserError(Exception):
     def as_json(self) -> dict[str, dict[str, str]]:
         """The error as the command prints it with --json."""
         return {"error": {"what": self.what, "why": self.why, "fix": self.fix}}
+
+
+class EngineError(UserError):
+    """An engine opened a model and then failed while it ran; `why` is in the engine's words."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text without its full stop, for use as a reason."""
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__).rstrip(". ")

@@ -40,13 +40,13 @@ class Crop:
     def to_input(self, points: NDArray[np.floating], size: int) -> FloatArray:
         """Frame points [K, 2] -> points [K, 2] in the network input."""
         m = self.matrix(size)
-        return (points @ m[:, :2].T + m[:, 2]).astype(np.float32)
+        return np.asarray(points @ m[:, :2].T + m[:, 2], np.float32)
 
     def to_frame(self, points: NDArray[np.floating], size: int) -> FloatArray:
         """Network-input points [K, 2] -> points [K, 2] in the frame (patent, equations 13 and 14)."""
         c, s = np.cos(self.angle), np.sin(self.angle)
         centred = (points.astype(np.float64) - (size - 1) / 2) * (self.side / size)
-        return (centred @ np.array([[c, s], [-s, c]]) + (self.x, self.y)).astype(np.float32)
+        return np.asarray(centred @ np.array([[c, s], [-s, c]]) + (self.x, self.y), np.float32)
 
 
 def crop_of_box(box: NDArray[np.floating] | tuple[float, float, float, float], margin: float) -> Crop:

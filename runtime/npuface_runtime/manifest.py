@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, cast
 
 from npuface_runtime.errors import UserError
+from npuface_runtime.manifest_check import inconsistency
+from npuface_runtime.plain import build, parse_json
 
 FORMAT = "npuface-bundle"
 VERSION = 1
@@ -157,12 +156,18 @@ class Manifest:
         """
         path = Path(bundle) / FILE_NAME
         if not path.is_file():
-            raise UserError(f"cannot open the bundle {bundle}", f"there is no {FILE_NAME} in it", "give a folder made by npuface export")
-        if path.stat().st_size > _MAX_BYTES:
-            raise _damaged(bundle, f"{FILE_NAME} is over {_MAX_BYTES} bytes")
+            raise UserError(
+                f"cannot open the bundle {bundle}",
+                f"there is no {FILE_NAME} in it",
+                "give a folder made by npuface export",
+            )
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
+            if path.stat().st_size > _MAX_BYTES:
+                raise _damaged(bundle, f"{FILE_NAME} is over {_MAX_BYTES} bytes")
+            raw = parse_json(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise _unreadable(bundle, error) from None
+        except ValueError as error:
             raise _damaged(bundle, f"{FILE_NAME} is not JSON ({error})") from None
         return cls.from_json(raw, bundle)
 
@@ -172,16 +177,20 @@ class Manifest:
         if not isinstance(raw, dict) or raw.get("format") != FORMAT:
             raise _damaged(bundle, f'{FILE_NAME} does not say "format": "{FORMAT}"')
         if raw.get("version") != VERSION:
-            raise _damaged(bundle, f"its version is {raw.get('version')!r}, this runtime reads {VERSION}")
+            raise UserError(
+                f"cannot open the bundle {bundle}",
+                f"its version is {raw.get('version')!r}, this runtime reads {VERSION}",
+                "export it again with this version of npuface, or update the runtime",
+            )
         body = {key: value for key, value in raw.items() if key not in ("format", "version")}
         try:
-            manifest = _build(cls, body, "manifest")
+            manifest = cast(Manifest, build(cls, body, "manifest"))
         except ValueError as error:
             raise _damaged(bundle, str(error)) from None
-        problem = _inconsistency(manifest)
+        problem = inconsistency(manifest)
         if problem:
             raise _damaged(bundle, problem)
-        return typing.cast(Manifest, manifest)
+        return manifest
 
     def file(self, bundle: str | Path, role: str) -> Path:
         """The path of a file of the bundle, its size and SHA-256 checked.
@@ -193,10 +202,15 @@ class Manifest:
             raise UserError(f"cannot open the bundle {bundle}", f"it has no {role!r} file", "export it again")
         info = self.files[role]
         path = Path(bundle) / info.path
-        if not path.is_file() or path.is_symlink():
-            raise _damaged(bundle, f"{info.path} is missing")
-        if path.stat().st_size != info.bytes or sha256_of(path) != info.sha256:
-            raise _damaged(bundle, f"{info.path} is not the file that was packed (size or SHA-256 differ)")
+        try:
+            if path.resolve() != Path(bundle).resolve() / info.path:
+                raise _damaged(bundle, f"{info.path} is a link")
+            if not path.is_file():
+                raise _damaged(bundle, f"{info.path} is missing")
+            if path.stat().st_size != info.bytes or sha256_of(path) != info.sha256:
+                raise _damaged(bundle, f"{info.path} is not the file that was packed (size or SHA-256 differ)")
+        except OSError as error:
+            raise _unreadable(bundle, error) from None
         return path
 
 
@@ -206,73 +220,9 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def _unreadable(bundle: str | Path, error: OSError) -> UserError:
+    return UserError(f"cannot read the bundle {bundle}", error.strerror or str(error), "check the files' permissions")
+
+
 def _damaged(bundle: str | Path, why: str) -> UserError:
     return UserError(f"the bundle {bundle} is damaged", why, "export it again or copy it again")
-
-
-def _inconsistency(manifest: Any) -> str | None:
-    """Why the parts of a manifest contradict each other or could not be safely used; None if they do not."""
-    for info in manifest.files.values():
-        path = PurePosixPath(info.path)
-        if path.is_absolute() or ".." in path.parts or "\\" in info.path or not info.path or "\0" in info.path:
-            return f"the file name {info.path!r} leaves the bundle"
-    if "model" not in manifest.files:
-        return "it names no model file"
-    if not 1 <= manifest.landmarks.points <= 10_000:
-        return f"{manifest.landmarks.points} landmarks"
-    map_ = manifest.heatmap
-    if not (1 <= map_.height <= 4096 and 1 <= map_.width <= 4096 and 1 <= map_.stride <= 64):
-        return f"heatmaps of {map_.height} x {map_.width} cells with stride {map_.stride}"
-    for tensor in (manifest.input, *manifest.outputs):
-        if any(n < 1 for n in tensor.shape) or len(tensor.shape) > 6 or tensor.layout not in ("NCHW", "NHWC"):
-            return f"tensor {tensor.name!r} has shape {tensor.shape} and layout {tensor.layout!r}"
-        if (tensor.scale is None) != (tensor.zero_point is None) or (tensor.scale is not None and not tensor.scale > 0):
-            return f"tensor {tensor.name!r} has scale {tensor.scale} and zero point {tensor.zero_point}"
-    side = map_.width * map_.stride
-    picture = (1, 3, side, side) if manifest.input.layout == "NCHW" else (1, side, side, 3)
-    if map_.height != map_.width or manifest.input.shape != picture:
-        return f"its input {manifest.input.shape} does not fit {map_.height} x {map_.width} heatmaps with stride {map_.stride}"
-    pre = manifest.preprocess
-    if len(pre.mean) != 3 or len(pre.std) != 3 or min(pre.std) <= 0 or not pre.margin > 0:
-        return "its preprocessing is not three means, three positive deviations and a positive margin"
-    return None
-
-
-def _build(kind: Any, value: object, where: str) -> Any:
-    """Plain data -> an instance of the annotated type `kind`, or ValueError that says where it does not fit."""
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if kind is Any:
-        return value
-    if origin in (typing.Union, types.UnionType):
-        return None if value is None else _build(next(a for a in args if a is not type(None)), value, where)
-    if is_dataclass(kind):
-        return _build_dataclass(kind, value, where)
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise ValueError(f"{where} is not a list")
-        return tuple(_build(args[0], v, f"{where}[{i}]") for i, v in enumerate(value))
-    if origin is Mapping:
-        if not isinstance(value, dict):
-            raise ValueError(f"{where} is not an object")
-        return {key: _build(args[1], v, f"{where}.{key}") for key, v in value.items()}
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if value != value or abs(value) == float("inf"):
-            raise ValueError(f"{where} is not finite")
-        return float(value)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise ValueError(f"{where} is not of type {kind.__name__}")
-    return value
-
-
-def _build_dataclass(kind: Any, value: object, where: str) -> Any:
-    if not isinstance(value, dict):
-        raise ValueError(f"{where} is not an object")
-    hints = typing.get_type_hints(kind)
-    known = {f.name: f for f in fields(kind)}
-    for name in value:
-        if name not in known:
-            raise ValueError(f"{where} has an unknown field {name!r}")
-    for name, f in known.items():
-        if name not in value and f.default is MISSING and f.default_factory is MISSING:
-            raise ValueError(f"{where} has no field {name!r}")
-    return kind(**{name: _build(hints[name], v, f"{where}.{name}") for name, v in value.items()})

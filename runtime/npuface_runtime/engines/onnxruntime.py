@@ -1,0 +1,47 @@
+"""ONNX files on ONNX Runtime's CPU provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as native
+
+from npuface_runtime.engines.engine import Array, Session, TensorSpec, choose_outputs, only_input, unloadable
+
+_FAILURES = tuple(v for v in vars(native).values() if isinstance(v, type) and issubclass(v, Exception))
+"""ONNX Runtime's exceptions have no base of their own."""
+_ERRORS_ONLY = 3
+_DTYPES = {"float": "float32", "double": "float64"}
+"""ONNX's names of element types that differ from numpy's."""
+
+
+def _spec(tensor: Any) -> TensorSpec:
+    dtype = tensor.type.removeprefix("tensor(").removesuffix(")")
+    shape = tuple(n if isinstance(n, int) else -1 for n in tensor.shape)
+    return TensorSpec(tensor.name, shape, _DTYPES.get(dtype, dtype))
+
+
+def open_model(files: Mapping[str, Path], threads: int, outputs: Sequence[str] | None) -> Session:
+    """Open an ONNX file; see open_session."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERRORS_ONLY
+    try:
+        model = onnxruntime.InferenceSession(str(files["model"]), options, providers=["CPUExecutionProvider"])
+    except _FAILURES as error:
+        raise unloadable("ONNX Runtime", files, error) from error
+    picture = _spec(only_input(model.get_inputs(), files))
+    every = [_spec(tensor) for tensor in model.get_outputs()]
+    chosen = [every[i] for i in choose_outputs([{spec.name} for spec in every], outputs, files)]
+    names = [spec.name for spec in chosen]
+
+    def infer(value: Array) -> list[Array]:
+        results: list[Array] = model.run(names, {picture.name: value})
+        return results
+
+    description = f"ONNX Runtime {onnxruntime.__version__}, CPU, threads: {threads}"
+    return Session(description, picture, chosen, infer, _FAILURES)
