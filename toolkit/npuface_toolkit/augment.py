@@ -53,7 +53,8 @@ def warp(picture: NDArray[np.uint8], crop: Crop, size: int) -> NDArray[np.uint8]
         picture = np.asarray(cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8)
         small = Crop((crop.x + 0.5) * factor - 0.5, (crop.y + 0.5) * factor - 0.5, crop.side * factor, crop.angle)
         matrix = small.matrix(size)
-    return np.asarray(cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR), np.uint8)
+    out: NDArray[np.uint8] = cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR)
+    return out
 
 
 def augmented_crop(
@@ -87,7 +88,7 @@ def _photometric(cut: NDArray[np.uint8], how: Augmentation, rng: np.random.Gener
         out = np.repeat(out.mean(axis=2, keepdims=True), 3, axis=2)
     if rng.random() < how.blur:
         out = np.asarray(cv2.GaussianBlur(out, (0, 0), rng.uniform(0.5, cut.shape[0] / 64)), np.float32)
-    return np.clip(out, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(out, 0, 255), np.uint8)
 
 
 def _occlude(cut: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:

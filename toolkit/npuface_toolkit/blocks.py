@@ -5,7 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 
-def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, relu: bool = True) -> nn.Sequential:
+def conv_bn(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, relu: bool = True
+) -> nn.Sequential:
     """Convolution, batch norm and (optionally) ReLU6; padding keeps the size at stride 1."""
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
@@ -17,7 +19,7 @@ def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int
 
 
 class InvertedResidual(nn.Module):
-    """Expand 1x1, depthwise 3x3, project 1x1; a shortcut where the shape allows one. [N, in, H, W] -> [N, out, H/s, W/s]."""
+    """Expand 1x1, depthwise 3x3, project 1x1; a shortcut where the shape allows one."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1, expansion: int = 4) -> None:
         super().__init__()
@@ -30,14 +32,13 @@ class InvertedResidual(nn.Module):
         self.shortcut = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
+        """[N, inputs, H, W] -> [N, outputs, H / stride, W / stride]."""
         y: Tensor = self.body(x)
         return x + y if self.shortcut else y
 
 
 class MobileHourglass(nn.Module):
     """An hourglass (Newell et al., ECCV 2016) of inverted residuals.
-
-    [N, widths[0], H, W] -> [N, outputs, H, W]; H and W divisible by 2 ** (len(widths) - 1).
 
     Args:
         widths: channels at each resolution, the full one first; its length - 1 is the depth.
@@ -56,6 +57,7 @@ class MobileHourglass(nn.Module):
         self.grow = nn.Upsample(scale_factor=2, mode="nearest")
 
     def forward(self, x: Tensor) -> Tensor:
+        """[N, widths[0], H, W] -> [N, outputs, H, W]; H and W divisible by 2 ** (len(widths) - 1)."""
         low = self.up(self.inner(self.down(x)))
         out: Tensor = self.skip(x) + self.grow(low)
         return out

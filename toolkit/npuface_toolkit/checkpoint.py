@@ -47,7 +47,9 @@ class StudentInfo:
     def __post_init__(self) -> None:
         scheme = scheme_by_name(self.scheme)
         if (scheme.points, len(scheme.boundaries)) != (self.config.points, self.config.boundaries):
-            raise ValueError(f"{self.config.points} points and {self.config.boundaries} boundaries are not those of {self.scheme}")
+            raise ValueError(
+                f"{self.config.points} points and {self.config.boundaries} boundaries are not those of {self.scheme}"
+            )
 
 
 def save_student(path: Path, weights: Mapping[str, Tensor], info: StudentInfo) -> None:
@@ -61,7 +63,9 @@ def save_student(path: Path, weights: Mapping[str, Tensor], info: StudentInfo) -
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.contiguous() for k, v in weights.items()}, temporary, {"format": FORMAT, "about": json.dumps(about)})
+        save_file(
+            {k: v.contiguous() for k, v in weights.items()}, temporary, {"format": FORMAT, "about": json.dumps(about)}
+        )
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot write {path}", str(error), "check the disk and the folder's permissions") from None
@@ -81,7 +85,11 @@ def find_checkpoint(name: str) -> Path:
     if "/" not in name and shipped.is_file():
         return shipped
     names = ", ".join(sorted(p.stem for p in _SHIPPED.glob("*.safetensors"))) or "none"
-    raise UserError(f"cannot open the checkpoint {name}", "there is no such file", f"give a .safetensors file or a shipped student ({names})")
+    raise UserError(
+        f"cannot open the checkpoint {name}",
+        "there is no such file",
+        f"give a .safetensors file or a shipped student ({names})",
+    )
 
 
 def load_student(name: str) -> tuple[Student, StudentInfo]:
@@ -96,9 +104,17 @@ def load_student(name: str) -> tuple[Student, StudentInfo]:
             metadata = file.metadata() or {}
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:
-        raise UserError(f"cannot open the checkpoint {path}", f"it is no safetensors file ({error})", "give a checkpoint made by npuface train") from None
+        raise UserError(
+            f"cannot open the checkpoint {path}",
+            f"it is no safetensors file ({error})",
+            "give a checkpoint made by npuface train",
+        ) from None
     if metadata.get("format") != FORMAT:
-        raise UserError(f"cannot open the checkpoint {path}", f"it does not say it is a {FORMAT}", "give a checkpoint made by npuface train")
+        raise UserError(
+            f"cannot open the checkpoint {path}",
+            f"it does not say it is a {FORMAT}",
+            "give a checkpoint made by npuface train",
+        )
     try:
         about = json.loads(metadata["about"])
         info = StudentInfo(**(about | {"config": StudentConfig(**about["config"])}))
@@ -106,5 +122,9 @@ def load_student(name: str) -> tuple[Student, StudentInfo]:
         student.load_state_dict(weights)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"cannot open the checkpoint {path}", f"its weights and its description disagree ({reason})", "train or download it again") from None
+        raise UserError(
+            f"cannot open the checkpoint {path}",
+            f"its weights and its description disagree ({reason})",
+            "train or download it again",
+        ) from None
     return student.eval(), info

@@ -52,7 +52,9 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         raise UserError(f"cannot read the picture {path}", "there is no such file", "check the pictures folder")
     picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
     if picture is None:
-        raise UserError(f"cannot read the picture {path}", "it is not a picture that OpenCV reads", "re-save it as JPEG or PNG")
+        raise UserError(
+            f"cannot read the picture {path}", "it is not a picture that OpenCV reads", "re-save it as JPEG or PNG"
+        )
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
 
@@ -74,9 +76,7 @@ def _identity_of_name(name: str) -> str:
 def _read_points_csv(file: Path, pictures: Path) -> list[Face]:
     with file.open(newline="") as stream:
         rows = [row for row in csv.reader(stream) if row]
-    if rows and not _is_number(rows[0][1] if len(rows[0]) > 1 else ""):
-        rows = rows[1:]
-    elif rows and rows[0][0] == "":
+    if (rows and not _is_number(rows[0][1] if len(rows[0]) > 1 else "")) or (rows and rows[0][0] == ""):
         rows = rows[1:]
     return [
         Face(pictures / row[0], _points(row[1:], f"{file.name}, row {n}"), _identity_of_name(row[0]))
@@ -92,7 +92,11 @@ def _read_wflw_list(file: Path, pictures: Path) -> list[Face]:
             continue
         tail = 4 + len(WFLW_ATTRIBUTES) + 1
         if len(fields) <= tail:
-            raise UserError(f"{file.name}, line {n}: too short", "a WFLW line ends in a box, six attributes and a name", "check the file")
+            raise UserError(
+                f"{file.name}, line {n}: too short",
+                "a WFLW line ends in a box, six attributes and a name",
+                "check the file",
+            )
         flags = fields[-1 - len(WFLW_ATTRIBUTES) : -1]
         attributes = frozenset(a for a, flag in zip(WFLW_ATTRIBUTES, flags, strict=True) if flag == "1")
         points = _points(fields[:-tail], f"{file.name}, line {n}")
@@ -119,12 +123,18 @@ def read_faces(source: str) -> tuple[list[Face], Scheme]:
     """
     form, _, rest = source.partition(":")
     if form not in _READERS or not rest:
-        raise UserError(f"cannot read the data {source!r}", "it is not FORMAT:FILE[:PICTURES_DIR] with FORMAT wflw or points", "write for instance points:labels.csv:pictures")
+        raise UserError(
+            f"cannot read the data {source!r}",
+            "it is not FORMAT:FILE[:PICTURES_DIR] with FORMAT wflw or points",
+            "write for instance points:labels.csv:pictures",
+        )
     name, _, folder = rest.partition(":")
     file = Path(name)
     if not file.is_file():
         raise UserError(f"cannot read the data {source!r}", f"there is no file {file}", "check the path")
-    pictures = Path(folder) if folder else (file.parent / "images" if (file.parent / "images").is_dir() else file.parent)
+    pictures = (
+        Path(folder) if folder else (file.parent / "images" if (file.parent / "images").is_dir() else file.parent)
+    )
     try:
         faces = _READERS[form](file, pictures)
     except UnicodeDecodeError:
@@ -141,7 +151,9 @@ def _checked_scheme(faces: list[Face], file: Path) -> Scheme:
     scheme = scheme_by_points(counts.pop())
     for face in faces:
         if not face.picture.is_file():
-            raise UserError(f"{file}: a picture is missing", f"there is no file {face.picture}", "check the pictures folder")
+            raise UserError(
+                f"{file}: a picture is missing", f"there is no file {face.picture}", "check the pictures folder"
+            )
     return scheme
 
 

@@ -42,6 +42,7 @@ class LandmarkHead(nn.Module):
         self.heatmaps = nn.Conv2d(2 * points + compensation, points, 1)
 
     def forward(self, features: Tensor) -> HeadOutput:
+        """[N, features, H, W] -> boundary heatmaps [N, B, H, W] and landmark heatmaps [N, K, H, W]."""
         fused = self.fuse(features)
         edges = self.edges(fused)
         stacked = torch.cat([self.widen(edges), self.landmarks(fused), self.compensate(fused)], dim=1)

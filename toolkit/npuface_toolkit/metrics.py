@@ -35,7 +35,7 @@ class Accuracy:
 def face_errors(
     predicted: NDArray[np.floating], truth: NDArray[np.floating], scheme: Scheme, points: tuple[int, ...] | None = None
 ) -> NDArray[np.float64]:
-    """NME of each face (patent, equation 15): points [N, K, 2] twice -> [N]; `points` restricts the landmarks counted."""
+    """NME of each face (patent, equation 15): points [N, K, 2] twice -> [N]; `points` names the landmarks counted."""
     a, b = scheme.eye_corners
     norm = np.linalg.norm(truth[:, a] - truth[:, b], axis=-1).astype(np.float64)
     distance = np.linalg.norm(predicted.astype(np.float64) - truth, axis=-1)

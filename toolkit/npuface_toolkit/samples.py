@@ -42,7 +42,15 @@ class FaceSamples(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """
 
     def __init__(
-        self, faces: Sequence[Face], scheme: Scheme, size: int, how: Augmentation, *, train: bool, sigma: float, seed: int = 0
+        self,
+        faces: Sequence[Face],
+        scheme: Scheme,
+        size: int,
+        how: Augmentation,
+        *,
+        train: bool,
+        sigma: float,
+        seed: int = 0,
     ) -> None:
         self.faces = list(faces)
         self.scheme, self.size, self.how, self.train, self.sigma, self.seed = scheme, size, how, train, sigma, seed

@@ -129,7 +129,9 @@ def scheme_by_name(name: str) -> Scheme:
         UserError: no scheme has that name.
     """
     if name not in SCHEMES:
-        raise UserError(f"unknown landmark scheme {name!r}", f"known schemes are {', '.join(SCHEMES)}", "name one of them")
+        raise UserError(
+            f"unknown landmark scheme {name!r}", f"known schemes are {', '.join(SCHEMES)}", "name one of them"
+        )
     return SCHEMES[name]
 
 
@@ -143,7 +145,9 @@ def scheme_by_points(points: int) -> Scheme:
         if scheme.points == points:
             return scheme
     counts = ", ".join(f"{scheme.points} ({scheme.name})" for scheme in SCHEMES.values())
-    raise UserError(f"{points} landmarks a face", f"the known schemes have {counts}", "convert the points to one of these")
+    raise UserError(
+        f"{points} landmarks a face", f"the known schemes have {counts}", "convert the points to one of these"
+    )
 
 
 def mirror_points(points: NDArray[np.floating], width: float, scheme: Scheme) -> NDArray[np.floating]:

@@ -61,7 +61,7 @@ def _scaled(channels: int, width: float) -> int:
 
 
 class Student(nn.Module):
-    """RGB [N, 3, S, S], normalised to about [-1, 1] -> boundary and landmark heatmaps at S / 4."""
+    """The network that is trained: backbone and head."""
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
@@ -75,17 +75,19 @@ class Student(nn.Module):
         self.head = LandmarkHead(features, config.points, config.boundaries, config.compensation)
 
     def forward(self, pictures: Tensor) -> HeadOutput:
+        """RGB [N, 3, S, S], normalised to [-1, 1] -> boundary and landmark heatmaps at S / 4."""
         out: HeadOutput = self.head(self.hourglass(self.stem(pictures)))
         return out
 
 
 class HeatmapNetwork(nn.Module):
-    """The part of a landmark network that ships: RGB [N, 3, S, S] -> landmark heatmaps [N, K, S/4, S/4]."""
+    """The part of a landmark network that ships: without the boundary output."""
 
     def __init__(self, network: Student) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, pictures: Tensor) -> Tensor:
+        """RGB [N, 3, S, S], normalised to [-1, 1] -> landmark heatmaps [N, K, S / 4, S / 4]."""
         out: HeadOutput = self.network(pictures)
         return out.heatmaps

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -61,16 +60,22 @@ class Trainer:
         self.scheme, self.config, self.state_file, self.report = scheme, config, state_file, report
         self.training, self.held_out = split_by_identity(faces, config.held_out)
         self.form = form_by_name(config.decode)
+        self.seconds = 0.0
         shape = StudentConfig(
             config.stages[-1].input_size, scheme.points, len(scheme.boundaries), width=config.width, depth=config.depth
         )
         self.student = Student(shape).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = AveragedModel(self.student, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)
+        # the batch-norm statistics are the student's own: averaging them as well breaks the averaged network
+        self.average = AveragedModel(self.student, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=False)
 
     def run(self) -> None:
         """Train every stage, from where a kept state left off."""
         state = load_state(self.state_file, as_json(self.config)) if self.state_file else None
         first = state.stage if state else 0
+        if state:
+            self.seconds = state.seconds
+            self.student.load_state_dict(state.tensors["student"])
+            self.average.load_state_dict(state.tensors["average"])
         for number in range(first, len(self.config.stages)):
             self._run_stage(number, state if number == first else None)
 
@@ -83,11 +88,8 @@ class Trainer:
         optimizer = torch.optim.AdamW(self.student.parameters(), lr=stage.rate, weight_decay=self.config.weight_decay)
         steps = stage.epochs * (len(samples) // stage.batch)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _cosine(step, steps, stage.warmup))
-        start = 0
-        if state:
-            start = state.epoch
-            self.student.load_state_dict(state.tensors["student"])
-            self.average.load_state_dict(state.tensors["average"])
+        start = state.epoch if state else 0
+        if state and start:  # a stage that has not begun starts with an optimizer of its own
             optimizer.load_state_dict(state.tensors["optimizer"])
             schedule.load_state_dict(state.tensors["schedule"])
         for epoch in range(start, stage.epochs):
@@ -95,12 +97,15 @@ class Trainer:
             samples.epoch = epoch
             loss = self._run_epoch(samples, stage, optimizer, schedule, epoch)
             seconds = time.monotonic() - began
+            self.seconds += seconds
             last = epoch + 1 == stage.epochs
-            accuracy = self.measure(held_out) if last or epoch % 5 == 4 else None
+            accuracy = self.measure(held_out) if len(held_out) and (last or epoch % 5 == 4) else None
             self.report(EpochReport(number, epoch + 1, stage.epochs, loss, seconds, accuracy))
             if self.state_file:
                 at = (number + 1, 0) if last else (number, epoch + 1)
-                save_state(self.state_file, at, as_json(self.config), self.student, self.average, optimizer, schedule)
+                parts = {"student": self.student, "average": self.average, "optimizer": optimizer, "schedule": schedule}
+                tensors = {name: part.state_dict() for name, part in parts.items()}
+                save_state(self.state_file, RunState(*at, self.seconds, tensors), as_json(self.config))
 
     def _run_epoch(
         self,
@@ -112,7 +117,8 @@ class Trainer:
     ) -> float:
         self.student.train()
         order = torch.Generator().manual_seed(self.config.seed * 1000 + epoch)
-        loader = DataLoader(samples, stage.batch, shuffle=True, drop_last=True, num_workers=1, generator=order)
+        workers = self.config.workers
+        loader = DataLoader(samples, stage.batch, True, drop_last=True, num_workers=workers, generator=order)
         total = 0.0
         for pictures, points, edges in loader:
             loss = self._loss(normalise(pictures), points, edges)
@@ -142,10 +148,8 @@ class Trainer:
         """What the decode form is built for at that heatmap size."""
         return HeatmapSpec(self.scheme.points, cells, cells, threshold=self.config.threshold)
 
-    def measure(self, samples: FaceSamples) -> Accuracy | None:
-        """Accuracy of the averaged weights; None where there are no faces."""
-        if not len(samples):
-            return None
+    def measure(self, samples: FaceSamples) -> Accuracy:
+        """Accuracy of the averaged weights."""
         predicted, truth = predict_cells(self.average, samples, self.form, self.spec(samples.size // STRIDE))
         return summarise(face_errors(predicted, truth, self.scheme), self.scheme.points)
 
@@ -159,15 +163,3 @@ def _cosine(step: int, steps: int, warmup: float) -> float:
     if step < rise:
         return (step + 1) / rise
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, steps - rise)))) + 1e-3
-
-
-def fit_beta(predictor: nn.Module, samples: FaceSamples, spec: HeatmapSpec) -> float:
-    """The softmax beta whose points lie nearest to the truth on these samples: what the published form needs."""
-    from dataclasses import replace
-
-    form = form_by_name("seed")
-    best = (np.inf, spec.beta)
-    for beta in (5.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0):
-        predicted, truth = predict_cells(predictor, samples, form, replace(spec, beta=beta))
-        best = min(best, (float(np.linalg.norm(predicted - truth, axis=-1).mean()), beta))
-    return best[1]

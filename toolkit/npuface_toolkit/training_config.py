@@ -45,6 +45,7 @@ class TrainingConfig:
         held_out: share of the identities never trained on.
         weight_decay, ema: of AdamW, and the decay of the averaged weights.
         seed: of the weights, the order and the augmentation.
+        workers: processes that prepare the samples; 0 prepares them in the training process.
         precision: "bf16" (autocast) or "fp32".
     """
 
@@ -58,6 +59,7 @@ class TrainingConfig:
     weight_decay: float = 1e-3
     ema: float = 0.998
     seed: int = 0
+    workers: int = 1
     precision: str = "bf16"
     loss: LossWeights = field(default_factory=LossWeights)
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -84,7 +86,9 @@ def read_config(path: Path) -> TrainingConfig:
         known = ", ".join(f.name for f in dataclasses.fields(TrainingConfig))
         raise UserError(f"cannot read the configuration {path}", str(error), f"the keys are {known}") from None
     if not config.stages or config.precision not in ("bf16", "fp32"):
-        raise UserError(f"cannot read the configuration {path}", "it needs a stage, and precision bf16 or fp32", "mend the file")
+        raise UserError(
+            f"cannot read the configuration {path}", "it needs a stage, and precision bf16 or fp32", "mend the file"
+        )
     return config
 
 

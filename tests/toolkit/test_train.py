@@ -1,0 +1,116 @@
+"""The trainer on a tiny problem: it learns, and a killed run ends where an unbroken one does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from npuface_runtime.errors import UserError
+from npuface_toolkit.checkpoint import load_student
+from npuface_toolkit.faces import Face
+from npuface_toolkit.schemes import IBUG_68
+from npuface_toolkit.train import EpochReport, Trainer
+from npuface_toolkit.training_config import Stage, TrainingConfig, read_config
+from npuface_toolkit.training_run import find_config, train_student
+
+TINY = TrainingConfig(
+    stages=(Stage(64, epochs=2, batch=4), Stage(128, epochs=1, batch=4)),
+    width=0.25,
+    depth=2,
+    held_out=0.3,
+    ema=0.5,
+    workers=0,
+)
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> list[Face]:
+    """Twelve drawn faces: dark ovals with bright dots, the points an ellipse of 68."""
+    folder = tmp_path_factory.mktemp("faces")
+    rng = np.random.default_rng(0)
+    angles = np.linspace(0, 2 * np.pi, 68, endpoint=False)
+    made = []
+    for number in range(12):
+        centre = rng.uniform(60, 100, 2)
+        points = (centre + np.stack([40 * np.cos(angles), 50 * np.sin(angles)], axis=1)).astype(np.float32)
+        picture = np.full((160, 160, 3), 60, np.uint8)
+        cv2.ellipse(picture, tuple(int(v) for v in centre), (40, 50), 0, 0, 360, (180, 170, 160), -1)
+        file = folder / f"person{number}_00.png"
+        cv2.imwrite(str(file), picture)
+        made.append(Face(file, points, f"person{number}"))
+    return made
+
+
+def test_training_lowers_the_loss(faces: list[Face]) -> None:
+    losses: list[float] = []
+    config = replace(TINY, stages=(Stage(64, epochs=10, batch=4, rate=1e-2),))
+    Trainer(faces, IBUG_68, config, report=lambda epoch: losses.append(epoch.loss)).run()
+    assert losses[-1] < 0.7 * losses[0]
+
+
+class _KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("killed_after", [1, 2])
+def test_a_killed_run_ends_where_an_unbroken_one_does(faces: list[Face], tmp_path: Path, killed_after: int) -> None:
+    """Killed inside a stage and between two: the same weights to the last bit."""
+    whole = Trainer(faces, IBUG_68, TINY)
+    whole.run()
+    epochs = 0
+
+    def kill(report: EpochReport) -> None:
+        nonlocal epochs
+        epochs += 1
+        if epochs == killed_after + 1:  # in the epoch after the last that was kept
+            raise _KilledError
+
+    state = tmp_path / "run.state"
+    with pytest.raises(_KilledError):
+        Trainer(faces, IBUG_68, TINY, state, kill).run()
+    resumed = Trainer(faces, IBUG_68, TINY, state)
+    resumed.run()
+    for name, weight in whole.weights().items():
+        assert torch.equal(weight, resumed.weights()[name]), name
+
+
+def test_a_state_of_another_configuration_or_a_damaged_one_is_refused(faces: list[Face], tmp_path: Path) -> None:
+    state = tmp_path / "run.state"
+    one = replace(TINY, stages=TINY.stages[:1])
+    Trainer(faces, IBUG_68, one, state).run()
+    with pytest.raises(UserError, match="another configuration wrote it"):
+        Trainer(faces, IBUG_68, replace(one, seed=1), state).run()
+    state.write_bytes(b"not a state")
+    with pytest.raises(UserError, match="damaged"):
+        Trainer(faces, IBUG_68, one, state).run()
+
+
+def test_a_run_writes_a_checkpoint_and_its_card(faces: list[Face], tmp_path: Path) -> None:
+    lines = [f"{face.picture.name}," + ",".join(str(v) for v in face.points.ravel()) for face in faces]
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    source = f"points:{tmp_path}/labels.csv:{faces[0].picture.parent}"
+    config = replace(TINY, stages=TINY.stages[:1])
+    accuracy = train_student([source], config, tmp_path / "tiny.safetensors", "npuface train", lambda _: None)
+    _, info = load_student(str(tmp_path / "tiny.safetensors"))
+    card = (tmp_path / "tiny.md").read_text()
+    assert info.facts["nme"] == accuracy.nme
+    assert f"**{accuracy.nme:.2%}** on {accuracy.faces} faces" in card
+    assert not (tmp_path / "tiny.state").exists()
+    with pytest.raises(UserError, match="0 held out"):
+        train_student([source], replace(config, held_out=0.0), tmp_path / "x.safetensors", "", lambda _: None)
+
+
+def test_configurations(tmp_path: Path) -> None:
+    shipped = read_config(find_config("student-68"))
+    assert shipped.stages[-1].input_size == 256
+    with pytest.raises(UserError, match="no such file"):
+        read_config(find_config("student-69"))
+    for text, reason in (("a = [", "not TOML"), ("stages = []", "needs a stage"), ("speed = 1\nstages = []", "speed")):
+        (tmp_path / "c.toml").write_text(text)
+        with pytest.raises(UserError, match=reason):
+            read_config(tmp_path / "c.toml")

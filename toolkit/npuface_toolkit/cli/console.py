@@ -1,0 +1,117 @@
+"""What every command shares: clean stdout for --json, progress on stderr, one message for a user's mistake."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from npuface_runtime.errors import UserError
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; everything else on stderr.")]
+
+errors = Console(stderr=True)
+
+
+class CheckFailedError(Exception):
+    """A check that the command makes did not hold: exit code 1."""
+
+
+class Output:
+    """Where a command puts its result.
+
+    Args:
+        as_json: print the result as one JSON object instead of a table.
+    """
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self._result: Mapping[str, Any] | None = None
+        self._tables: list[Table | str] = []
+
+    def result(self, data: Mapping[str, Any], *shown: Table | str) -> None:
+        """The command's result: for machines, and how people see it."""
+        self._result, self._tables = data, list(shown)
+
+    def print(self, stdout: int) -> None:
+        """Write the result to the file descriptor that was stdout."""
+        with os.fdopen(os.dup(stdout), "w", encoding="utf-8") as stream:
+            if self.as_json:
+                stream.write(json.dumps(self._result, indent=2, allow_nan=False) + "\n")
+            else:
+                console = Console(file=stream)
+                for shown in self._tables:
+                    console.print(shown)
+
+
+@contextmanager
+def output(as_json: bool, doing: str) -> Iterator[Output]:
+    """Run a command's body with a progress line on stderr and stdout kept for the result alone.
+
+    Libraries and vendor tools print to stdout as they please; for the time of the command that goes to stderr.
+    """
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    out = Output(as_json)
+    try:
+        with errors.status(doing) as status, _progress(status):
+            yield out
+        sys.stdout.flush()
+        out.print(stdout)
+    finally:
+        sys.stdout.flush()
+        os.dup2(stdout, 1)
+        os.close(stdout)
+
+
+@contextmanager
+def _progress(status: Any) -> Iterator[None]:
+    """Show the log lines of NPUFace as the progress; a terminal sees the last, a file sees them all."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            text = escape(record.getMessage())
+            if errors.is_terminal:
+                status.update(text)
+            else:
+                errors.print(text)
+
+    handler = Handler()
+    logger = logging.getLogger("npuface")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    """A rich table; numbers to the right."""
+    shown = Table(title=title, title_justify="left")
+    for i, column in enumerate(columns):
+        numeric = all(isinstance(row[i], int | float) for row in rows)
+        shown.add_column(column, justify="right" if numeric else "left")
+    for row in rows:
+        shown.add_row(*(escape(str(cell)) for cell in row))
+    return shown
+
+
+def report_error(error: UserError, as_json: bool) -> None:
+    """Tell the user what is wrong, why, and what to do."""
+    if as_json:
+        print(json.dumps(error.as_json(), indent=2))
+        return
+    errors.print(f"[bold red]error:[/] {escape(error.what)}")
+    errors.print(f"  why: {escape(error.why)}")
+    errors.print(f"  fix: {escape(error.fix)}")

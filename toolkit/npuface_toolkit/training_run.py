@@ -1,0 +1,119 @@
+"""A whole training run: labelled faces in, checkpoint and model card out."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from npuface_runtime.errors import UserError
+from npuface_toolkit.checkpoint import StudentInfo, save_student
+from npuface_toolkit.faces import Face, read_faces
+from npuface_toolkit.fit_beta import fit_beta
+from npuface_toolkit.metrics import Accuracy
+from npuface_toolkit.model_card import model_card
+from npuface_toolkit.samples import FaceSamples
+from npuface_toolkit.schemes import Scheme
+from npuface_toolkit.train import EpochReport, Trainer
+from npuface_toolkit.training_config import TrainingConfig, as_json
+
+_CONFIGS = Path(__file__).parent / "configs"
+_BETA_FACES = 200
+
+LIMITS = (
+    "Labels of the training data are whole pixels and partly machine-made. Profiles, children, heavy occlusion and low "
+    "light are rare in it. Measure on your own pictures before you rely on it; it must not be used to identify people."
+)
+
+
+def find_config(name: str) -> Path:
+    """The file of a configuration: a path, or the name of a shipped one such as `student-68`."""
+    shipped = _CONFIGS / f"{name}.toml"
+    return shipped if "/" not in name and shipped.is_file() else Path(name)
+
+
+def read_sources(sources: Sequence[str]) -> tuple[list[Face], Scheme]:
+    """All faces of several data sources, which must share a landmark scheme.
+
+    Raises:
+        UserError: a source cannot be read, or the schemes differ.
+    """
+    faces: list[Face] = []
+    schemes: dict[str, Scheme] = {}
+    for source in sources:
+        more, scheme = read_faces(source)
+        faces += more
+        schemes[scheme.name] = scheme
+    if len(schemes) != 1:
+        raise UserError("cannot mix the data", f"it has the schemes {', '.join(schemes)}", "give data of one scheme")
+    return faces, next(iter(schemes.values()))
+
+
+def train_student(
+    sources: Sequence[str], config: TrainingConfig, out: Path, command: str, report: Callable[[EpochReport], None]
+) -> Accuracy:
+    """Train, and write `out` (safetensors) and its model card beside it. A killed run goes on when called again.
+
+    Returns:
+        The held-out accuracy of what was written.
+
+    Raises:
+        UserError: data or configuration are wrong, nobody is held out, or a file cannot be written.
+    """
+    faces, scheme = read_sources(sources)
+    state_file = out.with_suffix(".state")
+    trainer = Trainer(faces, scheme, config, state_file, report)
+    if not trainer.training or not trainer.held_out:
+        raise UserError(
+            "cannot train on this data",
+            f"{len(trainer.training)} of its faces would be trained on, {len(trainer.held_out)} held out",
+            "give more identities or another share held_out",
+        )
+    trainer.run()
+    info, accuracy = _describe(trainer, sources, command)
+    save_student(out, trainer.weights(), info)
+    out.with_suffix(".md").write_text(model_card(out.stem, info))
+    state_file.unlink(missing_ok=True)
+    return accuracy
+
+
+def _describe(trainer: Trainer, sources: Sequence[str], command: str) -> tuple[StudentInfo, Accuracy]:
+    config, scheme = trainer.config, trainer.scheme
+    size = config.stages[-1].input_size
+    common: dict[str, Any] = {"train": False, "sigma": config.sigma}
+    held_out = FaceSamples(trainer.held_out, scheme, size, config.augmentation, **common)
+    seen = FaceSamples(trainer.training[:_BETA_FACES], scheme, size, config.augmentation, **common)
+    accuracy = trainer.measure(held_out)
+    spec = trainer.spec(trainer.student.config.heatmap_size)
+    facts = {
+        "data": ", ".join(Path(source.split(":")[1]).name for source in sources),
+        "training_faces": len(trainer.training),
+        "training_identities": len({face.identity for face in trainer.training}),
+        "held_faces": len(trainer.held_out),
+        "held_identities": len({face.identity for face in trainer.held_out}),
+        "command": command,
+        "seed": config.seed,
+        "hardware": f"{os.cpu_count()} x {platform.machine()} CPU cores, torch {torch.__version__}",
+        "hours": trainer.seconds / 3600,
+        "parameters": sum(p.numel() for p in trainer.student.parameters()),
+        "nme": accuracy.nme,
+        "failure_rate": accuracy.failure_rate,
+        "auc": accuracy.auc,
+        "limits": LIMITS,
+        "config": as_json(config),
+    }
+    info = StudentInfo(
+        trainer.student.config,
+        scheme.name,
+        decode=config.decode,
+        threshold=config.threshold,
+        beta=fit_beta(trainer.average, seen, spec),
+        margin=config.augmentation.margin,
+        sigma=config.sigma,
+        facts=facts,
+    )
+    return info, accuracy
