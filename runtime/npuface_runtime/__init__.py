@@ -1,0 +1,39 @@
+"""NPUFace on a camera: numpy and one engine.
+
+with FaceAligner("bundle") as aligner:
+    for face in aligner.align(frame):
+        print(face.landmarks)
+"""
+
+from __future__ import annotations
+
+from npuface_runtime.aligner import Face, FaceAligner
+from npuface_runtime.bundle import open_bundle
+from npuface_runtime.detectors import Detection, Detector, open_detector
+from npuface_runtime.engines import Session, open_session
+from npuface_runtime.errors import EngineError, UserError
+from npuface_runtime.finish import finish_decode
+from npuface_runtime.frames import as_rgb
+from npuface_runtime.geometry import Crop, box_of_points, crop_of_box
+from npuface_runtime.manifest import Manifest
+from npuface_runtime.preprocess import prepare
+
+__all__ = [
+    "Crop",
+    "Detection",
+    "Detector",
+    "EngineError",
+    "Face",
+    "FaceAligner",
+    "Manifest",
+    "Session",
+    "UserError",
+    "as_rgb",
+    "box_of_points",
+    "crop_of_box",
+    "finish_decode",
+    "open_bundle",
+    "open_detector",
+    "open_session",
+    "prepare",
+]

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from npuface_runtime.errors import UserError
 
 _CHANNELS = (1, 3, 4)
-COLOURS = ("rgb", "bgr")
+_COLOURS = ("rgb", "bgr")
 
 
 def as_rgb(frame: ArrayLike, colour: str = "rgb") -> NDArray[np.uint8]:
@@ -25,10 +25,12 @@ def as_rgb(frame: ArrayLike, colour: str = "rgb") -> NDArray[np.uint8]:
     Raises:
         UserError: the frame is of another kind, empty, or has values that are not finite or out of range.
     """
-    if colour not in COLOURS:
-        raise UserError(f"unknown colour order {colour!r}", "it is not rgb or bgr", "use 'rgb', or 'bgr' for OpenCV")
-    picture = np.asarray(frame)
-    why = _unusable(picture)
+    check_colour(colour)
+    try:
+        picture = np.asarray(frame)
+        why = _unusable(picture)
+    except ValueError:
+        why = "its rows have different lengths"
     if why:
         raise UserError("cannot use this frame", why, "give uint8 or float pixels [H, W], [H, W, 3] or [H, W, 4]")
     if picture.dtype != np.uint8:
@@ -39,6 +41,12 @@ def as_rgb(frame: ArrayLike, colour: str = "rgb") -> NDArray[np.uint8]:
         picture = np.repeat(picture, 3, axis=2)
     rgb = picture[:, :, :3] if colour == "rgb" else picture[:, :, 2::-1]
     return np.ascontiguousarray(rgb, np.uint8)
+
+
+def check_colour(colour: str) -> None:
+    """Raises UserError where `colour` is no order of channels that this library knows."""
+    if colour not in _COLOURS:
+        raise UserError(f"unknown colour order {colour!r}", "it is not rgb or bgr", "use 'rgb', or 'bgr' for OpenCV")
 
 
 def _unusable(picture: NDArray[Any]) -> str | None:
@@ -60,4 +68,4 @@ def _bytes_of_float(picture: NDArray[np.floating]) -> NDArray[np.uint8]:
             "its values are not finite" if not np.isfinite([low, high]).all() else f"they run from {low:g} to {high:g}",
             "scale them to 0..1 or 0..255",
         )
-    return np.rint(picture * (255 if high <= 1 else 1)).astype(np.uint8)
+    return np.asarray(np.rint(picture * (255 if high <= 1 else 1)), np.uint8)

@@ -1,0 +1,54 @@
+"""Face detectors: OpenCV's cascade by name, YuNet and UltraFace by the path of an ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from npuface_runtime.detectors.detector import Detection, Detector, Framing, measure_framing
+from npuface_runtime.detectors.ultraface import UltraFace
+from npuface_runtime.detectors.yunet import YuNet
+from npuface_runtime.engines import open_session
+from npuface_runtime.errors import UserError
+
+__all__ = ["Detection", "Detector", "Framing", "measure_framing", "open_detector"]
+
+CASCADE = "cascade"
+_NETWORKS: tuple[type[YuNet] | type[UltraFace], ...] = (YuNet, UltraFace)
+
+
+def open_detector(name: str | Path, threads: int = 1) -> Detector:
+    """Open a detector: "cascade", or the path of a YuNet or UltraFace ONNX file (run by ONNX Runtime).
+
+    Raises:
+        UserError: there is no such file, it is neither of these, or OpenCV or ONNX Runtime is not installed.
+    """
+    if name == CASCADE:
+        return _open_cascade()
+    path = Path(name)
+    if not path.is_file():
+        raise UserError(
+            f"unknown detector {str(name)!r}",
+            f"it is not {CASCADE!r}, and there is no such file",
+            f"use {CASCADE}, or the path of a YuNet or UltraFace ONNX file",
+        )
+    session = open_session("onnxruntime", {"model": path}, threads)
+    for network in _NETWORKS:
+        if network.fits(session):
+            return network(session)
+    outputs = ", ".join(f"{spec.name} {spec.shape}" for spec in session.outputs[:4])
+    session.close()
+    raise UserError(
+        f"cannot use {path} as a detector",
+        f"its input {session.input.shape} and outputs {outputs} are neither YuNet's nor UltraFace's",
+        f"use {CASCADE}, or a YuNet or UltraFace ONNX file",
+    )
+
+
+def _open_cascade() -> Detector:
+    try:
+        from npuface_runtime.detectors.cascade import Cascade
+    except ModuleNotFoundError:
+        raise UserError(
+            f"cannot use the detector {CASCADE!r}", "OpenCV is not installed", "pip install npuface[camera]"
+        ) from None
+    return Cascade()
