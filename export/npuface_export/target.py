@@ -80,14 +80,15 @@ class Target:
         return next((reason for reason in reasons if reason), None)
 
 
+def _limit(raw: Mapping[str, Any]) -> OperatorLimit:
+    return OperatorLimit(**{**raw, "dtypes": tuple(raw.get("dtypes", ()))})
+
+
 def _read(path: Path) -> Target:
-    raw: dict[str, Any] = tomllib.loads(path.read_text())
+    raw: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     operators = raw.pop("operators", None)
     if operators is not None:
-        operators = {
-            name: OperatorLimit(**{k: tuple(v) if isinstance(v, list) else v for k, v in limit.items()})
-            for name, limit in operators.items()
-        }
+        operators = {name: _limit(limit) for name, limit in operators.items()}
     return Target(name=path.stem, operators=operators, precisions=tuple(raw.pop("precisions")), **raw)
 
 
@@ -106,5 +107,7 @@ def target_by_name(name: str) -> Target:
     known = targets()
     if name not in known:
         near = get_close_matches(name, known, cutoff=0.4) or sorted(known)
-        raise UserError(f"unknown target {name!r}", f"the targets are {', '.join(known)}", f"did you mean {' or '.join(near)}?")
+        raise UserError(
+            f"unknown target {name!r}", f"the targets are {', '.join(known)}", f"did you mean {' or '.join(near)}?"
+        )
     return known[name]

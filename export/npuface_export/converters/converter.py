@@ -53,6 +53,8 @@ class Converter(Protocol):
     """Name of the runtime engine that opens the model."""
     safe_recipe: Recipe
     """The recipe that keeps the coordinates on this engine."""
+    tools: tuple[str, ...]
+    """Distributions that make its files; a bundle records their versions."""
 
     def convert(self, network: nn.Module, decode: nn.Module, size: int, folder: Path) -> ModelFiles:
         """Write the float model: network (pictures -> heatmaps) followed by decode, for S = size, into `folder`."""

@@ -1,0 +1,137 @@
+"""Bundles on disk: built in a temporary folder beside their place, then put there at once."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from npuface_export.converters import ModelFiles
+from npuface_runtime.errors import UserError
+from npuface_runtime.manifest import FILE_NAME, FORMAT, FileInfo, Manifest, sha256_of
+
+_ALWAYS = ("npuface", "torch", "numpy")
+
+
+@contextlib.contextmanager
+def workspace(out: Path) -> Iterator[Path]:
+    """A temporary folder on the same disk as `out`, gone at the end whatever happens.
+
+    Raises:
+        UserError: `out` is something other than a bundle, or the disk refuses to be written.
+    """
+    _check_destination(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
+            yield Path(folder)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"cannot write the bundle {out}", reason, "check the disk's free space and permissions"
+        ) from None
+
+
+def write_bundle(out: Path, folder: Path, manifest: Manifest, files: Mapping[str, Path]) -> Manifest:
+    """Put a bundle in its place.
+
+    Args:
+        out: where it goes. A bundle that is there is replaced: its manifest, which names every file by its
+            content, changes in one step, so a reader or a kill finds the old bundle or the new one.
+        folder: the workspace.
+        manifest: all but its `files`.
+        files: the model files by role.
+
+    Returns:
+        The manifest with its files.
+    """
+    packed = folder / "bundle"
+    packed.mkdir()
+    manifest = replace(manifest, files=_pack(files, manifest.precision, packed))
+    (packed / FILE_NAME).write_text(json.dumps(manifest.as_json(), indent=2) + "\n", encoding="utf-8")
+    Manifest.load(packed)  # refuses here, not on the camera
+    if not out.exists():
+        packed.rename(out)
+        return manifest
+    old = _files_of(out)
+    for path in packed.iterdir():
+        if path.name != FILE_NAME:
+            path.replace(out / path.name)
+    (packed / FILE_NAME).replace(out / FILE_NAME)
+    for name in old - _files_of(out):
+        (out / name).unlink(missing_ok=True)
+    return manifest
+
+
+def bytes_out(model: ModelFiles) -> int:
+    """Bytes that leave a network for one face."""
+    sizes = {"float32": 4, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "float16": 2, "int32": 4}
+    total = 0
+    for tensor in model.outputs:
+        elements = 1
+        for n in tensor.shape:
+            elements *= n
+        total += elements * sizes[tensor.dtype]
+    return total
+
+
+def with_model(manifest: Manifest, model: ModelFiles, precision: str) -> Manifest:
+    """The manifest of the same network in another model file."""
+    return replace(
+        manifest,
+        precision=precision,
+        input=model.input,
+        outputs=model.outputs,
+        heatmap=replace(manifest.heatmap, tensor=model.heatmap),
+        decode=replace(manifest.decode, bytes_out=bytes_out(model)),
+    )
+
+
+def cpu_placement(model: ModelFiles) -> dict[str, Any]:
+    """The placement on a CPU engine: every operator on the CPU."""
+    return {"npu": 0, "cpu": sum(model.operators.values()), "cpu_operators": sorted(model.operators)}
+
+
+def tool_versions(tools: Iterable[str]) -> dict[str, str]:
+    """Versions of installed distributions, and of those that make every bundle."""
+    return {name: version(name) for name in sorted({*_ALWAYS, *tools})}
+
+
+def _pack(files: Mapping[str, Path], precision: str, packed: Path) -> dict[str, FileInfo]:
+    """Copy the files under names made of what they are and a hash of their content."""
+    stems = {}
+    for first, second, kind in (("model", "weights", precision), ("float", "float_weights", "float32")):
+        digest = hashlib.sha256("".join(sha256_of(files[r]) for r in (first, second) if r in files).encode())
+        stems[first] = stems[second] = f"{kind}-{digest.hexdigest()[:8]}"
+    infos = {}
+    for role, source in files.items():
+        stem = stems.get(role, f"{role}-{sha256_of(source)[:8]}")
+        path = packed / (stem + source.suffix)
+        shutil.copyfile(source, path)
+        infos[role] = FileInfo(path.name, sha256_of(path), path.stat().st_size)
+    return infos
+
+
+def _check_destination(out: Path) -> None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    manifest = out / FILE_NAME
+    if not manifest.is_file() or FORMAT.encode() not in manifest.read_bytes()[:4096]:
+        raise UserError(
+            f"cannot write the bundle {out}", "something other than a bundle is there", "choose another folder"
+        )
+
+
+def _files_of(bundle: Path) -> set[str]:
+    """Names of the files that belong to a bundle; none where its manifest is damaged."""
+    try:
+        return {info.path for info in Manifest.load(bundle).files.values()}
+    except UserError:
+        return set()

@@ -1,0 +1,141 @@
+"""onnxruntime: torch -> ONNX, and QDQ INT8 by onnxruntime's static quantizer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+from torch import nn
+
+from npuface_export.converters.converter import ModelFiles, Recipe
+from npuface_export.converters.onnx_graph import (
+    HEATMAPS,
+    PICTURES,
+    append,
+    cut_at,
+    downstream,
+    export_onnx,
+    load_onnx,
+    operator_counts,
+    save_onnx,
+    shape_of,
+    tensor_info,
+)
+from npuface_export.quiet import quiet_tools
+from npuface_runtime.errors import UserError
+
+_FILE = "model.onnx"
+
+
+class OnnxRuntime:
+    """Converter to ONNX for onnxruntime's CPU provider (see converter.Converter).
+
+    INT8 models keep a float32 input and output, quantized and dequantized inside. Weights are int8,
+    symmetric, one scale a channel. Activations are uint8: onnxruntime's x86 kernels want them unsigned
+    (measured: less than half the time of int8, the same accuracy), and its ARM kernels take both.
+    Ranges are minimum and maximum: the percentile method took six times as long for the same accuracy.
+    """
+
+    engine = "onnxruntime"
+    safe_recipe = Recipe(decode="float32")
+    tools = ("onnx", "onnxsim", "onnxruntime")
+
+    def convert(self, network: nn.Module, decode: nn.Module, size: int, folder: Path) -> ModelFiles:
+        """Write the float model `model.onnx` (see converter.Converter.convert)."""
+        return _written(torch_to_onnx(network, decode, size), folder / _FILE)
+
+    def describe(self, files: Mapping[str, Path], heatmap: tuple[int, int, int]) -> ModelFiles:
+        """Read a model back (see converter.Converter.describe)."""
+        model = load_onnx(files["model"])
+        found = shape_of(model, HEATMAPS)
+        if found != (1, *heatmap):
+            raise UserError(
+                f"cannot use {files['model'].name}",
+                f"its heatmaps have shape {found}, not {(1, *heatmap)}",
+                "export the network again",
+            )
+        return _files(model, files["model"])
+
+    def quantize(
+        self, source: ModelFiles, pictures: Sequence[NDArray[np.float32]], recipe: Recipe, folder: Path
+    ) -> ModelFiles:
+        """Write the INT8 model `model.onnx` (see converter.Converter.quantize).
+
+        Raises:
+            UserError: the recipe asks for bits that onnxruntime has no kernels for.
+        """
+        if recipe.body != "int8" or recipe.decode not in ("int8", "float32"):
+            raise UserError(
+                f"cannot quantize to {recipe.body} with a decode in {recipe.decode}",
+                "onnxruntime's CPU kernels are int8 and float32, and would only imitate 16 bits in float",
+                "take a recipe with body int8 and decode float32 or int8",
+            )
+        model = load_onnx(source.files["model"])
+        kept = downstream(model, HEATMAPS) if recipe.decode == "float32" else []
+        path = folder / _FILE
+        with quiet_tools():
+            quantize_static(
+                model,
+                path,
+                _Pictures(pictures),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.MinMax,
+                nodes_to_exclude=kept,
+                extra_options={"WeightSymmetric": True, "ActivationSymmetric": False},
+            )
+        return _files(load_onnx(path), path)
+
+    def cut(self, source: ModelFiles, folder: Path) -> ModelFiles:
+        """Write the same network ending at its heatmaps, as `heatmaps.onnx`; in INT8 they leave in 8 bits."""
+        model = load_onnx(source.files["model"])
+        tensor = _quantized_heatmaps(model)
+        return _written(cut_at(model, tensor), folder / "heatmaps.onnx", tensor)
+
+
+def _quantized_heatmaps(model: onnx.ModelProto) -> str:
+    """The heatmaps in 8 bits where the model has them: between QuantizeLinear and DequantizeLinear."""
+    for node in model.graph.node:
+        if node.op_type == "QuantizeLinear" and HEATMAPS in node.input:
+            return str(node.output[0])
+        if node.op_type == "DequantizeLinear" and HEATMAPS in node.output:
+            return str(node.input[0])
+    return HEATMAPS
+
+
+class _Pictures:
+    """The calibration pictures, one at a time: what onnxruntime calls a CalibrationDataReader."""
+
+    def __init__(self, pictures: Sequence[NDArray[np.float32]]) -> None:
+        self._rest = iter(pictures)
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        """The next feed, None after the last."""
+        picture = next(self._rest, None)
+        return None if picture is None else {PICTURES: picture}
+
+
+def torch_to_onnx(network: nn.Module, decode: nn.Module, size: int) -> onnx.ModelProto:
+    """`pictures` [1, 3, size, size] -> `heatmaps` -> the decode's output, as one checked ONNX model."""
+    noise = np.random.default_rng(0).standard_normal((1, 3, size, size)).astype(np.float32)
+    return append(export_onnx(network, noise, PICTURES, HEATMAPS), decode)
+
+
+def _written(model: onnx.ModelProto, path: Path, heatmap: str = HEATMAPS) -> ModelFiles:
+    save_onnx(model, path)
+    return _files(model, path, heatmap)
+
+
+def _files(model: onnx.ModelProto, path: Path, heatmap: str = HEATMAPS) -> ModelFiles:
+    outputs = tuple(tensor_info(model, value.name) for value in model.graph.output)
+    picture = tensor_info(model, model.graph.input[0].name)
+    return ModelFiles({"model": path}, picture, outputs, heatmap, operator_counts(model))
+
+
+CONVERTER = OnnxRuntime()

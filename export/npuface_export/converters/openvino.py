@@ -1,0 +1,148 @@
+"""openvino: torch -> ONNX -> OpenVINO IR, and INT8 by NNCF's post-training quantization."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nncf
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+from torch import nn
+
+from npuface_export.converters.converter import ModelFiles, Recipe
+from npuface_export.converters.onnx_graph import HEATMAPS, save_onnx
+from npuface_export.converters.onnxruntime import torch_to_onnx
+from npuface_export.quiet import quiet_tools
+from npuface_runtime.errors import UserError, first_line
+from npuface_runtime.manifest import TensorInfo
+
+_NOT_COUNTED = ("Constant", "Parameter", "Result")
+
+
+class OpenVino:
+    """Converter to OpenVINO IR for its CPU plugin (see converter.Converter).
+
+    INT8 models keep a float32 input and output. Weights are int8, symmetric, one scale a channel;
+    activations are symmetric too (NNCF's "performance" preset: the faster one, and the more accurate one here).
+    """
+
+    engine = "openvino"
+    safe_recipe = Recipe(decode="float32")
+    tools = ("onnx", "onnxsim", "openvino", "nncf")
+
+    def convert(self, network: nn.Module, decode: nn.Module, size: int, folder: Path) -> ModelFiles:
+        """Write the float model `model.xml` and `model.bin` (see converter.Converter.convert)."""
+        path = folder / "through.onnx"
+        save_onnx(torch_to_onnx(network, decode, size), path)
+        model = openvino.convert_model(path)
+        path.unlink()
+        return _written(model, folder / "model.xml")
+
+    def describe(self, files: Mapping[str, Path], heatmap: tuple[int, int, int]) -> ModelFiles:
+        """Read a model back (see converter.Converter.describe)."""
+        model = _read(files)
+        found = tuple(_heatmap_port(model, files["model"]).get_shape())
+        if found != (1, *heatmap):
+            raise UserError(
+                f"cannot use {files['model'].name}",
+                f"its heatmaps have shape {found}, not {(1, *heatmap)}",
+                "export the network again",
+            )
+        return _files(model, files)
+
+    def quantize(
+        self, source: ModelFiles, pictures: Sequence[NDArray[np.float32]], recipe: Recipe, folder: Path
+    ) -> ModelFiles:
+        """Write the INT8 model `model.xml` and `model.bin` (see converter.Converter.quantize).
+
+        Raises:
+            UserError: the recipe asks for bits that OpenVINO has no kernels for.
+        """
+        if recipe.body != "int8" or recipe.decode not in ("int8", "float32"):
+            raise UserError(
+                f"cannot quantize to {recipe.body} with a decode in {recipe.decode}",
+                "OpenVINO's CPU kernels are int8 and float32, there are none for 16-bit integers",
+                "take a recipe with body int8 and decode float32 or int8",
+            )
+        model = _read(source.files)
+        kept = _downstream(model, _heatmap_port(model, source.files["model"])) if recipe.decode == "float32" else []
+        with quiet_tools():
+            nncf.set_log_level(logging.ERROR)
+            quantized = nncf.quantize(
+                model,
+                nncf.Dataset(list(pictures)),
+                preset=nncf.QuantizationPreset.PERFORMANCE,
+                target_device=nncf.TargetDevice.CPU,
+                subset_size=len(pictures),
+                ignored_scope=nncf.IgnoredScope(names=kept),
+            )
+        return _written(quantized, folder / "model.xml")
+
+    def cut(self, source: ModelFiles, folder: Path) -> ModelFiles:
+        """Write the same network ending at its heatmaps, as `heatmaps.xml` and `heatmaps.bin`."""
+        model = _read(source.files)
+        port = _heatmap_port(model, source.files["model"])
+        return _written(openvino.Model([port], model.get_parameters(), "network"), folder / "heatmaps.xml")
+
+
+def _read(files: Mapping[str, Path]) -> Any:
+    try:
+        return openvino.Core().read_model(str(files["model"]), str(files["weights"]))
+    except RuntimeError as error:
+        raise UserError(
+            f"cannot read {files['model'].name}", f"it is no OpenVINO model ({first_line(error)})", "export it again"
+        ) from None
+
+
+def _written(model: Any, path: Path) -> ModelFiles:
+    try:
+        openvino.save_model(model, str(path), compress_to_fp16=False)
+    except RuntimeError as error:
+        raise OSError(first_line(error)) from error
+    files = {"model": path, "weights": path.with_suffix(".bin")}
+    return _files(_read(files), files)
+
+
+def _heatmap_port(model: Any, path: Path) -> Any:
+    """The output port that carries the heatmaps."""
+    for node in model.get_ordered_ops():
+        for port in node.outputs():
+            if HEATMAPS in port.get_names():
+                return port
+    raise UserError(f"cannot find the heatmaps in {path.name}", f"it has no tensor {HEATMAPS!r}", "export it again")
+
+
+def _dependent(model: Any, start: set[str]) -> list[Any]:
+    """The operators that depend on the named ones, in order."""
+    live, found = set(start), []
+    for node in model.get_ordered_ops():
+        if live.intersection(source.get_node().get_friendly_name() for source in node.input_values()):
+            live.add(node.get_friendly_name())
+            if node.get_type_name() not in _NOT_COUNTED:
+                found.append(node)
+    return found
+
+
+def _downstream(model: Any, port: Any) -> list[str]:
+    return [node.get_friendly_name() for node in _dependent(model, {port.get_node().get_friendly_name()})]
+
+
+def _tensor(port: Any, name: str) -> TensorInfo:
+    dtype = np.dtype(port.get_element_type().to_dtype()).name
+    return TensorInfo(name, tuple(port.get_shape()), dtype, "NCHW")
+
+
+def _files(model: Any, files: Mapping[str, Path]) -> ModelFiles:
+    inputs = {node.get_friendly_name() for node in model.get_parameters()}
+    counts = Counter(node.get_type_name() for node in _dependent(model, inputs))
+    picture = _tensor(model.inputs[0], model.inputs[0].get_any_name())
+    outputs = tuple(_tensor(port, port.get_any_name()) for port in model.outputs)
+    return ModelFiles(dict(files), picture, outputs, HEATMAPS, dict(counts))
+
+
+CONVERTER = OpenVino()
