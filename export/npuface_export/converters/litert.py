@@ -1,0 +1,147 @@
+"""litert: torch -> TFLite for the LiteRT interpreter, and for the vendor compilers that read TFLite.
+
+The file's tensors have fixed names: `picture` enters, `heatmaps` stand inside, `decoded` leaves (with
+the host form, `heatmaps` leave).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from npuface_export.converters.converter import ModelFiles, Recipe
+from npuface_export.converters.tflite_graph import DECODED, HEATMAPS, PICTURE, Graph
+from npuface_export.quiet import quiet_tools
+from npuface_runtime.errors import UserError
+
+_FILE = "model.tflite"
+_MARKER = -1.5e30
+"""Lower bound that no heatmap reaches; a number by which the marking operator is known."""
+
+
+class _Marked(nn.Module):
+    """A network and its decode, with an operator between them that changes nothing and marks the heatmaps.
+
+    Without it the converter merges across the border (it folds the scale of a softmax into the last
+    convolution), and no tensor holds the heatmaps. A second output would mark them too, but costs
+    transposes. The marker is taken out of the file afterwards.
+    """
+
+    def __init__(self, network: nn.Module, decode: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.decode = decode
+        self.marker: Tensor
+        self.register_buffer("marker", torch.tensor(_MARKER))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        decoded: Tensor = self.decode(torch.maximum(self.network(pictures), self.marker))
+        return decoded
+
+
+class LiteRt:
+    """Converter to TFLite (see converter.Converter)."""
+
+    engine = "litert"
+    safe_recipe = Recipe()
+    tools = ("litert-torch", "ai-edge-litert", "ai-edge-quantizer")
+
+    def convert(self, network: nn.Module, decode: nn.Module, size: int, folder: Path) -> ModelFiles:
+        """Write the float model `model.tflite`: NHWC picture [1, S, S, 3] -> what the decode makes, channels last.
+
+        Raises:
+            UserError: the decode does not keep four dimensions.
+        """
+        module = _Marked(network, decode).eval()
+        with torch.no_grad():
+            shape = tuple(module(torch.zeros(1, 3, size, size)).shape)
+        if len(shape) != 4:
+            raise UserError("cannot convert the network to TFLite", f"its output is {shape}", "make it N, C, H, W")
+        path = folder / _FILE
+        with quiet_tools():
+            import litert_torch  # takes seconds, and only this method needs it
+
+            litert_torch.config.show_progress = False
+            channels_last = litert_torch.to_channel_last_io(module, args=[0], outputs=[0]).eval()
+            litert_torch.convert(channels_last, (torch.zeros(1, size, size, 3),)).export(str(path))
+        graph = Graph.read(path)
+        _name_tensors(graph)
+        graph.write(path)
+        return _files(graph, path)
+
+    def describe(self, files: Mapping[str, Path], heatmap: tuple[int, int, int]) -> ModelFiles:
+        """Read a model back (see converter.Converter.describe)."""
+        path = files["model"]
+        graph = Graph.read(path)
+        tensor = graph.by_name(HEATMAPS)
+        k, height, width = heatmap
+        if tensor is None or graph.shape(tensor) != (1, height, width, k):
+            found = "no tensor of that name" if tensor is None else f"that tensor is {graph.shape(tensor)}"
+            raise UserError(
+                f"cannot find the heatmaps in {path.name}",
+                f"a tensor {HEATMAPS!r} of shape (1, {height}, {width}, {k}) is expected, {found}",
+                "export the network again",
+            )
+        return _files(graph, path)
+
+    def quantize(
+        self, source: ModelFiles, pictures: Sequence[NDArray[np.float32]], recipe: Recipe, folder: Path
+    ) -> ModelFiles:
+        """Write the quantized model; pictures float32 NCHW [1, 3, S, S] give the ranges.
+
+        Raises:
+            UserError: the recipe cannot be had for this model, or there are no pictures.
+        """
+        from npuface_export.converters.litert_quantize import quantize_graph  # its tools take seconds to import
+
+        path = folder / _FILE
+        channel_last = [np.ascontiguousarray(picture.transpose(0, 2, 3, 1)) for picture in pictures]
+        graph = quantize_graph(source.files["model"], channel_last, recipe)
+        graph.write(path)
+        return _files(graph, path)
+
+    def cut(self, source: ModelFiles, folder: Path) -> ModelFiles:
+        """Write the same network ending at its heatmaps, as `heatmaps.tflite`."""
+        graph = Graph.read(source.files["model"])
+        tensor = graph.by_name(source.heatmap)
+        if tensor is None:
+            raise UserError(
+                f"cannot cut {source.files['model'].name}", f"it has no tensor {source.heatmap!r}", "export it again"
+            )
+        graph.end_at(tensor)
+        path = folder / f"{HEATMAPS}.tflite"
+        graph.write(path)
+        return _files(graph, path)
+
+
+def _name_tensors(graph: Graph) -> None:
+    """Take the marker out, and give the tensors their fixed names."""
+    marker = next(op for op in graph.operators if _is_marker(graph, op))
+    heatmaps, marked = int(marker.inputs[0]), int(marker.outputs[0])
+    decoded = heatmaps if graph.outputs == [marked] else graph.outputs[0]
+    graph.replace_tensor(marked, heatmaps)
+    graph.rename(graph.inputs[0], PICTURE)
+    graph.rename(decoded, DECODED)
+    graph.rename(heatmaps, HEATMAPS)
+    graph.name_input(PICTURE)
+    graph.end_at(decoded)
+
+
+def _is_marker(graph: Graph, operator: Any) -> bool:
+    return graph.operator_name(operator) == "MAXIMUM" and any(
+        graph.is_constant(i) and np.all(graph.values(i) == np.float32(_MARKER)) for i in operator.inputs
+    )
+
+
+def _files(graph: Graph, path: Path) -> ModelFiles:
+    outputs = tuple(graph.tensor_info(tensor) for tensor in graph.outputs)
+    return ModelFiles({"model": path}, graph.tensor_info(graph.inputs[0]), outputs, HEATMAPS, graph.operator_counts())
+
+
+CONVERTER = LiteRt()
