@@ -21,7 +21,12 @@ class EngineError(UserError):
     """An engine opened a model and then failed while it ran; `why` is in the engine's words."""
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text without its full stop, for use as a reason."""
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__).rstrip(". ")
+def reason_of(error: BaseException) -> str:
+    """The line of an error's text that says what happened, without its full stop.
+
+    That is the first which is no mere heading: OpenVINO's texts start with places in its source, each
+    ending in a colon.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = next((line for line in lines if not line.endswith(":")), lines[0] if lines else type(error).__name__)
+    return telling.rstrip(". ")

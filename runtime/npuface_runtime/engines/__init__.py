@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from npuface_runtime.engines.engine import Session, TensorSpec
-from npuface_runtime.errors import UserError, first_line
+from npuface_runtime.errors import UserError, reason_of
 
 __all__ = ["ENGINES", "Session", "TensorSpec", "open_session"]
 
@@ -46,7 +46,7 @@ def open_session(
         module = importlib.import_module(f"{__name__}.{engine}")
     except ImportError as error:
         absent = isinstance(error, ModuleNotFoundError)
-        why = "it is not installed" if absent else f"it is installed but does not load ({first_line(error)})"
+        why = "it is not installed" if absent else f"it is installed but does not load ({reason_of(error)})"
         raise UserError(f"cannot use the engine {engine}", why, f"pip install npuface[{engine}]") from error
     session: Session = module.open_model(files, threads, outputs)
     return session

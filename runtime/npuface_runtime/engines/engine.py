@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npuface_runtime.errors import EngineError, UserError, first_line
+from npuface_runtime.errors import EngineError, UserError, reason_of
 
 Array = NDArray[Any]
 
@@ -63,7 +63,7 @@ class Session:
             return self._infer(np.ascontiguousarray(picture))
         except self._failures as error:
             raise EngineError(
-                f"{self.description} failed", first_line(error), "try another engine, or export the bundle again"
+                f"{self.description} failed", reason_of(error), "try another engine, or export the bundle again"
             ) from error
 
     def _check(self, picture: Array) -> None:
@@ -96,7 +96,7 @@ class Session:
 def unloadable(engine: str, files: Mapping[str, Path], error: Exception) -> UserError:
     """The engine could not open the model file."""
     return UserError(
-        f"{engine} cannot open {files['model']}", first_line(error), "check that it is a model of this engine's format"
+        f"{engine} cannot open {files['model']}", reason_of(error), "check that it is a model of this engine's format"
     )
 
 

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import copy
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npuface_runtime.errors import UserError
+from npuface_runtime.manifest import FILE_NAME, Manifest
+
+
+@pytest.fixture(scope="module")
+def good(onnx_bundle: Path) -> dict[str, Any]:
+    return json.loads((onnx_bundle / FILE_NAME).read_text())
+
+
+@pytest.fixture
+def bundle(onnx_bundle: Path, tmp_path: Path) -> Path:
+    """A copy that a test may spoil."""
+    return Path(shutil.copytree(onnx_bundle, tmp_path / "bundle"))
+
+
+def refusal(call: Callable[[], object]) -> str:
+    with pytest.raises(UserError) as caught:
+        call()
+    return str(caught.value)
+
+
+def test_what_is_written_is_what_is_read(onnx_bundle: Path, good: dict[str, Any]) -> None:
+    manifest = Manifest.load(onnx_bundle)
+    assert json.loads(json.dumps(manifest.as_json())) == good
+    assert manifest.input_size == 64
+    assert manifest.file(onnx_bundle, "model").name == "dots.onnx"
+
+
+def _set(*keys: str | int, to: object) -> Callable[[dict[str, Any]], None]:
+    def change(raw: dict[str, Any]) -> None:
+        place: Any = raw
+        for key in keys[:-1]:
+            place = place[key]
+        place[keys[-1]] = to
+
+    return change
+
+
+BAD = [
+    (_set("format", to="zip"), 'does not say "format": "npuface-bundle"'),
+    (_set("version", to=2), "its version is 2, this runtime reads 1"),
+    (_set("colour", to="red"), "manifest has an unknown field 'colour'"),
+    (_set("input", "shade", to=1), "manifest.input has an unknown field 'shade'"),
+    (lambda raw: raw.pop("engine"), "manifest has no field 'engine'"),
+    (_set("input", "shape", to="1x3"), "manifest.input.shape is not a list"),
+    (_set("input", "shape", 0, to=1.0), "manifest.input.shape[0] is not of type int"),
+    (_set("input", "shape", 0, to=True), "manifest.input.shape[0] is not of type int"),
+    (_set("files", to=[]), "manifest.files is not an object"),
+    (_set("landmarks", to=68), "manifest.landmarks is not an object"),
+    (_set("preprocess", "margin", to="1.3"), "manifest.preprocess.margin is not of type float"),
+    (_set("preprocess", "margin", to=10**400), "manifest.preprocess.margin is not finite"),
+    (_set("preprocess", "margin", to=0), "a positive margin"),
+    (_set("preprocess", "std", to=[1, 1, 0]), "three positive deviations"),
+    (_set("preprocess", "mean", to=[1, 1]), "three means"),
+    (_set("files", to={}), "it names no model file"),
+    (_set("files", "model", "path", to="../dots.onnx"), "'../dots.onnx' leaves the bundle"),
+    (_set("files", "model", "path", to="a/../../dots.onnx"), "leaves the bundle"),
+    (_set("files", "model", "path", to="/etc/passwd"), "'/etc/passwd' leaves the bundle"),
+    (_set("files", "model", "path", to="..\\dots.onnx"), "leaves the bundle"),
+    (_set("files", "model", "path", to="C:dots.onnx"), "leaves the bundle"),
+    (_set("files", "model", "path", to="dots\0.onnx"), "leaves the bundle"),
+    (_set("files", "model", "path", to=""), "leaves the bundle"),
+    (_set("landmarks", "points", to=0), "number of landmarks is 0"),
+    (_set("landmarks", "points", to=1_000_000), "number of landmarks is 1000000"),
+    (_set("heatmap", "stride", to=0), "16 x 16 cells with stride 0"),
+    (_set("heatmap", "width", to=100_000), "16 x 100000 cells"),
+    (_set("heatmap", "height", to=8), "does not fit 8 x 16 heatmaps"),
+    (_set("heatmap", "stride", to=8), "does not fit 16 x 16 heatmaps with stride 8"),
+    (_set("outputs", to=[]), "it names no output"),
+    (_set("outputs", 0, "shape", to=[1, 1 << 20, 1 << 20]), "has shape (1, 1048576, 1048576)"),
+    (_set("outputs", 0, "shape", to=[1, -2]), "has shape (1, -2)"),
+    (_set("outputs", 0, "shape", to=[]), "has shape ()"),
+    (_set("outputs", 0, "dtype", to="object"), "has type 'object', not one of float32"),
+    (_set("outputs", 0, "layout", to="HW"), "has layout 'HW', not NCHW or NHWC"),
+    (_set("outputs", 0, "scale", to=0.5), "of type float32 has scale 0.5 and zero point None"),
+    (_set("outputs", 0, "dtype", to="int8"), "of type int8 has scale None and zero point None"),
+]
+
+
+@pytest.mark.parametrize(("change", "reason"), BAD, ids=[reason for _, reason in BAD])
+def test_a_wrong_manifest_is_refused_with_its_reason(
+    bundle: Path, good: dict[str, Any], change: Callable[[dict[str, Any]], None], reason: str
+) -> None:
+    raw = copy.deepcopy(good)
+    change(raw)
+    (bundle / FILE_NAME).write_text(json.dumps(raw))
+    assert reason in refusal(lambda: Manifest.load(bundle))
+
+
+@pytest.mark.parametrize(("scale", "zero_point"), [(0.0, 0), (-1.0, 0), (0.1, 128), (0.1, -129), (0.1, None)])
+def test_a_quantized_tensor_needs_a_scale_and_a_zero_point_of_its_type(
+    good: dict[str, Any], scale: float, zero_point: int | None
+) -> None:
+    raw = copy.deepcopy(good)
+    raw["outputs"][0] |= {"dtype": "int8", "scale": scale, "zero_point": zero_point}
+    assert "of type int8 has scale" in refusal(lambda: Manifest.from_json(raw))
+    raw["outputs"][0] |= {"scale": 0.1, "zero_point": -128}
+    Manifest.from_json(raw)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "manifest.json is not JSON"),
+        ("[]", 'does not say "format"'),
+        ("[" * 100_000, "manifest.json is not JSON"),
+        ('{"recipe": NaN}', "NaN is no JSON number"),
+        ('{"recipe": -Infinity}', "-Infinity is no JSON number"),
+        (" " * (1 << 20) + "{}", "is over 1048576 bytes"),
+    ],
+)
+def test_text_that_is_no_manifest_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / FILE_NAME).write_text(text)
+    assert reason in refusal(lambda: Manifest.load(tmp_path))
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_bytes(b"\xff\xfe\x00")
+    assert "manifest.json is not JSON" in refusal(lambda: Manifest.load(tmp_path))
+
+
+def test_a_folder_without_a_manifest_is_no_bundle(tmp_path: Path) -> None:
+    assert "there is no manifest.json in it" in refusal(lambda: Manifest.load(tmp_path))
+    assert "there is no manifest.json in it" in refusal(lambda: Manifest.load(tmp_path / "absent"))
+
+
+@given(
+    raw=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=8,
+    ),
+    key=st.sampled_from(["name", "files", "input", "outputs", "preprocess", "heatmap", "decode", "tools"]),
+)
+def test_any_plain_data_makes_a_manifest_or_a_user_error(good: dict[str, Any], raw: object, key: str) -> None:
+    try:
+        manifest = Manifest.from_json(good | {key: raw})
+    except UserError:
+        return
+    assert all(math.isfinite(v) for v in manifest.decode.params.values())
+
+
+def test_an_edited_file_is_refused(bundle: Path) -> None:
+    file = bundle / "dots.onnx"
+    body = bytearray(file.read_bytes())
+    body[len(body) // 2] ^= 1
+    file.write_bytes(body)
+    assert "is not the file that was packed" in refusal(lambda: Manifest.load(bundle).file(bundle, "model"))
+
+
+def test_a_truncated_file_is_refused(bundle: Path) -> None:
+    file = bundle / "dots.onnx"
+    file.write_bytes(file.read_bytes()[:-1])
+    assert "is not the file that was packed" in refusal(lambda: Manifest.load(bundle).file(bundle, "model"))
+
+
+def test_a_missing_file_and_a_missing_role_are_refused(bundle: Path) -> None:
+    manifest = Manifest.load(bundle)
+    assert "it has no 'device' file" in refusal(lambda: manifest.file(bundle, "device"))
+    (bundle / "dots.onnx").unlink()
+    assert "dots.onnx is missing" in refusal(lambda: manifest.file(bundle, "model"))
+
+
+def test_a_link_out_of_the_bundle_is_refused_even_to_the_same_bytes(bundle: Path) -> None:
+    outside = bundle.parent / "outside.onnx"
+    (bundle / "dots.onnx").rename(outside)
+    (bundle / "dots.onnx").symlink_to(outside)
+    assert "dots.onnx is a link" in refusal(lambda: Manifest.load(bundle).file(bundle, "model"))
+
+
+def test_a_link_in_the_middle_of_the_path_is_refused(bundle: Path, good: dict[str, Any]) -> None:
+    outside = bundle.parent / "outside"
+    outside.mkdir()
+    (bundle / "dots.onnx").rename(outside / "dots.onnx")
+    (bundle / "inner").symlink_to(outside)
+    raw = copy.deepcopy(good)
+    raw["files"]["model"]["path"] = "inner/dots.onnx"
+    assert "inner/dots.onnx is a link" in refusal(lambda: Manifest.from_json(raw).file(bundle, "model"))
+
+
+def test_a_bundle_behind_a_link_opens(bundle: Path) -> None:
+    alias = bundle.parent / "alias"
+    alias.symlink_to(bundle)
+    assert Manifest.load(alias).file(alias, "model").is_file()
