@@ -64,7 +64,7 @@ def _bundle_errors(
 ) -> NDArray[np.float64]:
     _check_scheme(model, Manifest.load(model).landmarks.scheme, scheme)
     predicted = []
-    with FaceAligner(model, detector=None) as aligner:
+    with FaceAligner(model) as aligner:
         for face in faces:
             boxes = box_of_points(face.points)[None]
             predicted.append(aligner.align(read_picture(face.picture), boxes=boxes)[0].landmarks)

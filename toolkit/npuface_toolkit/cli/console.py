@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
@@ -36,9 +36,9 @@ class Output:
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
         self._result: Mapping[str, Any] | None = None
-        self._tables: list[Table | str] = []
+        self._tables: list[RenderableType] = []
 
-    def result(self, data: Mapping[str, Any], *shown: Table | str) -> None:
+    def result(self, data: Mapping[str, Any], *shown: RenderableType) -> None:
         """The command's result: for machines, and how people see it."""
         self._result, self._tables = data, list(shown)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markdown import Markdown
 
 from npuface_toolkit.cli.console import JsonOption, output, table
 
@@ -32,7 +33,6 @@ def run(
     Example: npuface run bundle picture.jpg --draw out.png --json
     """
     from npuface_benchmarks.draw import draw_faces, write_picture
-
     from npuface_runtime import FaceAligner
     from npuface_toolkit.faces import read_picture
 
@@ -47,6 +47,65 @@ def run(
         rows = [(i, *(round(float(v)) for v in face.box), f"{face.score:.2f}") for i, face in enumerate(found)]
         shown = table(f"{picture} on {description}", ("face", "x0", "y0", "x1", "y1", "score"), rows)
         result.result(data, shown if rows else f"no face found in {picture}")
+
+
+def bench(
+    bundles: Annotated[list[Path], typer.Argument(help="Bundle folders.")],
+    report: Annotated[Path, typer.Option("--report", help="The folder for report.json, report.md and report.html.")],
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="A picture with a face; without it, the demo's photograph.")
+    ] = None,
+    threads: Annotated[
+        list[int] | None, typer.Option("--threads", min=1, help="Repeatable; 1 and 2 by default.")
+    ] = None,
+    runs: Annotated[int, typer.Option("--runs", min=3, help="Timed runs of each alternative.")] = 30,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure bundles: coordinates from the network against heatmaps and softargmax on the CPU.
+
+    Example: npuface bench bundle other-bundle --report report/
+    """
+    from npuface_benchmarks.report import markdown_table, write_report
+
+    from npuface_benchmarks.bench import bench as measure
+    from npuface_toolkit.demo import photograph
+    from npuface_toolkit.faces import read_picture
+
+    with output(as_json, "measuring") as result:
+        frame = read_picture(picture) if picture else photograph()
+        record = measure(bundles, picture=frame, threads=threads or (1, 2), runs=runs)
+        write_report(record, report, frame)
+        result.result(record.as_json(), Markdown(markdown_table(record)), f"report: {report}/report.html")
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="The folder for bundles, report and picture.")] = Path("demo-out"),
+    calibration: Annotated[
+        Path | None,
+        typer.Option("--calibration", help="A folder of pictures with faces; variations of one photograph without it."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Do the main job: export and quantize the shipped student for every target, run it, measure, report.
+
+    Example: npuface demo --out demo-out
+    """
+    from npuface_benchmarks.report import markdown_table, write_report
+
+    from npuface_benchmarks.bench import bench as measure
+    from npuface_benchmarks.draw import draw_faces, write_picture
+    from npuface_runtime import FaceAligner
+    from npuface_toolkit.demo import make_bundles, photograph
+
+    with output(as_json, "demonstrating") as result:
+        bundles = make_bundles(out / "bundles", calibration)
+        frame = photograph()
+        with FaceAligner(bundles[-2]) as aligner:
+            write_picture(out / "face.png", draw_faces(frame, aligner.align(frame)))
+        record = measure(bundles, picture=frame)
+        write_report(record, out, frame)
+        shown = f"picture: {out}/face.png, report: {out}/report.html"
+        result.result(record.as_json(), Markdown(markdown_table(record)), shown)
 
 
 def _face_json(face: Any) -> dict[str, Any]:

@@ -1,0 +1,129 @@
+"""The command as a user meets it: real processes for the contract of stdout, stderr and exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from npuface_toolkit.cli import main
+
+
+def _npuface(*arguments: str) -> subprocess.CompletedProcess[str]:
+    code = "from npuface_toolkit.cli import main; main()"
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+
+
+def _error(capfd: pytest.CaptureFixture[str], *arguments: str) -> dict[str, str]:
+    """Run in this process with --json, expect exit code 2, and return the error."""
+    with pytest.raises(SystemExit) as exit_info:
+        main([*arguments, "--json"])
+    assert exit_info.value.code == 2
+    out = capfd.readouterr()
+    assert "Traceback" not in out.out + out.err
+    error: dict[str, dict[str, str]] = json.loads(out.out)
+    assert set(error["error"]) == {"what", "why", "fix"}
+    return error["error"]
+
+
+def test_help_names_every_command_with_an_example() -> None:
+    shown = _npuface("--help")
+    assert shown.returncode == 0
+    for command in (
+        "train",
+        "evaluate",
+        "export",
+        "quantize",
+        "compile",
+        "explain",
+        "bench",
+        "run",
+        "targets",
+        "doctor",
+    ):
+        assert command in shown.stdout
+        page = _npuface(command, "--help")
+        assert page.returncode == 0
+        assert f"Example: npuface {command}" in " ".join(page.stdout.split())
+
+
+def test_an_error_in_words_goes_to_stderr_with_exit_code_2() -> None:
+    done = _npuface("export", "student-68", "--target", "ethos-u55-12", "--out", "bundle")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "unknown target" in done.stderr
+    assert "ethos-u55-128" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_targets_as_json_is_one_object_on_stdout() -> None:
+    done = _npuface("targets", "--json")
+    listed = json.loads(done.stdout)
+    names = [target["name"] for target in listed["targets"]]
+    assert {"ethos-u55-128", "litert-cpu", "openvino-cpu", "onnxruntime-cpu"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where", "reason"),
+    [
+        (("export", "student-69", "--target", "litert-cpu", "--out", "b"), "what", "student-69"),
+        (("export", "{folder}/text.txt", "--target", "litert-cpu", "--out", "b"), "why", "no safetensors file"),
+        (("export", "student-68", "--target", "ethos-u55", "--out", "b"), "fix", "ethos-u55-128"),
+        (("export", "student-68", "--target", "litert-cpu", "--out", "b", "--decode", "sead"), "fix", "seed"),
+        (("quantize", "{folder}", "--calibration", "{folder}"), "why", "no manifest.json"),
+        (("quantize", "{folder}/none", "--calibration", "{folder}"), "what", "none"),
+        (("compile", "{folder}"), "why", "no manifest.json"),
+        (("explain", "{folder}"), "why", "no manifest.json"),
+        (("explain", "{folder}/broken"), "why", "not JSON"),
+        (("run", "{folder}", "{folder}/none.jpg"), "why", "no such file"),
+        (("run", "{folder}", "{folder}/text.txt"), "why", "not a picture"),
+        (("bench", "{folder}", "--report", "{folder}/report"), "why", "no manifest.json"),
+        (("evaluate", "student-68", "--data", "coco:x"), "why", "FORMAT"),
+        (("train", "--data", "points:{folder}/none.csv", "--out", "{folder}/s.safetensors"), "why", "there is no file"),
+        (("train", "--data", "coco:x", "--out", "x", "--config", "none.toml"), "why", "no such file"),
+        (("export", "student-68"), "why", "Missing option"),
+        (("frobnicate",), "why", "No such command"),
+        (("run", "{folder}", "x.jpg", "--threads", "0"), "why", "--threads"),
+    ],
+)
+def test_bad_input_gives_one_clear_error(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], where: str, reason: str
+) -> None:
+    (tmp_path / "text.txt").write_text("neither a model nor a picture")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "manifest.json").write_text("{")
+    error = _error(capfd, *(argument.format(folder=tmp_path) for argument in arguments))
+    assert reason in error[where], error
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["broken", "text.txt"]
+
+
+def test_export_run_and_explain_on_a_real_picture(
+    tmp_path: Path, astronaut: np.ndarray, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import cv2
+
+    picture, bundle = tmp_path / "astronaut.png", tmp_path / "bundle"
+    cv2.imwrite(str(picture), astronaut[..., ::-1])
+
+    def run(*arguments: str) -> Any:
+        with pytest.raises(SystemExit) as exit_info:
+            main([*arguments, "--json"])
+        assert exit_info.value.code == 0
+        return json.loads(capfd.readouterr().out)
+
+    made = run("export", "student-68", "--target", "onnxruntime-cpu", "--out", str(bundle))
+    assert made["decode"]["form"] == "relative-threshold"
+    assert made["parity"]["max_abs"] < 1e-3
+    assert made["coordinate_shift"] is None
+    assert run("explain", str(bundle)) == made
+    found = run("run", str(bundle), str(picture), "--draw", str(tmp_path / "face.png"))
+    assert len(found["faces"]) == 1
+    assert len(found["faces"][0]["landmarks"]) == 68
+    assert (tmp_path / "face.png").stat().st_size > 10_000
+    eyes = np.array(found["faces"][0]["landmarks"])[[36, 45]]
+    np.testing.assert_allclose(eyes, [(197, 107), (255, 104)], atol=8)
