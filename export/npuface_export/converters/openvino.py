@@ -18,7 +18,7 @@ from npuface_export.converters.converter import ModelFiles, Recipe
 from npuface_export.converters.onnx_graph import HEATMAPS, save_onnx
 from npuface_export.converters.onnxruntime import torch_to_onnx
 from npuface_export.quiet import quiet_tools
-from npuface_runtime.errors import UserError, first_line
+from npuface_runtime.errors import UserError, reason_of
 from npuface_runtime.manifest import TensorInfo
 
 _NOT_COUNTED = ("Constant", "Parameter", "Result")
@@ -95,7 +95,7 @@ def _read(files: Mapping[str, Path]) -> Any:
         return openvino.Core().read_model(str(files["model"]), str(files["weights"]))
     except RuntimeError as error:
         raise UserError(
-            f"cannot read {files['model'].name}", f"it is no OpenVINO model ({first_line(error)})", "export it again"
+            f"cannot read {files['model'].name}", f"it is no OpenVINO model ({reason_of(error)})", "export it again"
         ) from None
 
 
@@ -103,7 +103,7 @@ def _written(model: Any, path: Path) -> ModelFiles:
     try:
         openvino.save_model(model, str(path), compress_to_fp16=False)
     except RuntimeError as error:
-        raise OSError(first_line(error)) from error
+        raise OSError(reason_of(error)) from error
     files = {"model": path, "weights": path.with_suffix(".bin")}
     return _files(_read(files), files)
 
