@@ -6,7 +6,6 @@ import errno
 import os
 import sys
 
-import click
 import typer
 
 from npuface_runtime.errors import UserError
@@ -16,7 +15,6 @@ from npuface_toolkit.cli.console import CheckFailedError, errors, report_error
 app = typer.Typer(
     name="npuface",
     help="Put face landmark models on NPUs: coordinates, not heatmaps, leave the network.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -31,7 +29,7 @@ _MENDABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS,
 def main(arguments: list[str] | None = None) -> None:
     """Run the command. Exit code 0: done; 1: a check failed; 2: usage or bad input; 130: interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    sys.exit(_run(arguments))
+    sys.exit(_run(arguments or ["--help"]))
 
 
 def _run(arguments: list[str]) -> int:
@@ -41,7 +39,7 @@ def _run(arguments: list[str]) -> int:
         return code if isinstance(code, int) else 0
     except UserError as error:
         report_error(error, as_json)
-    except click.ClickException as error:
+    except typer.TyperException as error:
         report_error(_usage_error(error), as_json)
     except OSError as error:
         if error.errno not in _MENDABLE:
@@ -51,13 +49,13 @@ def _run(arguments: list[str]) -> int:
     except CheckFailedError as error:
         errors.print(f"[bold red]check failed:[/] {error}")
         return 1
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         errors.print("interrupted")
         return 130
     return 2
 
 
-def _usage_error(error: click.ClickException) -> UserError:
+def _usage_error(error: typer.TyperException) -> UserError:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "npuface"
     return UserError(f"cannot run {command}", error.format_message().rstrip("."), f"see {command} --help")
