@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from npuface_export.converters.converter import Recipe
 from npuface_export.converters.tflite_graph import HEATMAPS, Graph
+from npuface_export.quiet import quiet_tools
 from npuface_runtime.errors import UserError
 
 _BODY = "int8"
@@ -52,7 +53,7 @@ def quantize_graph(source: Path, pictures: Sequence[NDArray[np.float32]], recipe
         tool.update_quantization_recipe(_regex(graph, decode), _ALL, algorithm_key=quantizer.AlgorithmName.NO_QUANTIZE)
     if recipe.decode == "int16" and moments:
         tool.add_static_config(_regex(graph, moments), _ALL, activation_num_bits=16, weight_num_bits=8)
-    with contextlib.redirect_stderr(io.StringIO()):  # it draws progress bars there
+    with quiet_tools(), contextlib.redirect_stderr(io.StringIO()):  # it draws progress bars there
         result = tool.quantize(ranges, enable_progress_report=False)
     quantized = Graph.from_bytes(bytes(result.quantized_model or b""), source.name)
     check_types(quantized, recipe)
