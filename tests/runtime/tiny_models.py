@@ -145,8 +145,8 @@ def dotted_frame(
     width: int, height: int, red: tuple[float, float], green: tuple[float, float], sigma: float = 8.0
 ) -> NDArray[np.uint8]:
     """A black RGB frame with a soft red and a soft green dot at (x, y)."""
-    y, x = np.mgrid[:height, :width]
     frame = np.zeros((height, width, 3))
-    for channel, (cx, cy) in enumerate((red, green)):
-        frame[:, :, channel] = 255 * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * sigma**2))
+    for channel, (x, y) in enumerate((red, green)):
+        across, down = (np.exp(-((np.arange(n) - v) ** 2) / (2 * sigma**2)) for n, v in ((width, x), (height, y)))
+        frame[:, :, channel] = 255 * np.outer(down, across)
     return np.rint(frame).astype(np.uint8)

@@ -10,6 +10,7 @@ import numpy as np
 import openvino
 
 from npuface_runtime.engines.engine import Array, Session, TensorSpec, choose_outputs, only_input, unloadable
+from npuface_runtime.errors import UserError
 
 
 def _spec(port: Any) -> TensorSpec:
@@ -36,7 +37,14 @@ def open_model(files: Mapping[str, Path], threads: int, outputs: Sequence[str] |
         compiled = core.compile_model(model, "CPU", config)
     except RuntimeError as error:
         raise unloadable("OpenVINO", files, error) from error
-    picture = only_input(compiled.inputs, files)
+    picture = _spec(only_input(compiled.inputs, files))
+    if -1 in picture.shape:
+        raise UserError(
+            f"cannot use {files['model']}",
+            f"its input has a free dimension, {picture.shape}: on one thread OpenVINO answers a shape that does not "
+            "fit with the results of the run before",
+            "export it with a fixed shape",
+        )
     ports = [compiled.outputs[i] for i in choose_outputs([p.get_names() for p in compiled.outputs], outputs, files)]
     request = compiled.create_infer_request()
 
@@ -45,4 +53,4 @@ def open_model(files: Mapping[str, Path], threads: int, outputs: Sequence[str] |
         return [results[port] for port in ports]
 
     description = f"OpenVINO {openvino.__version__.split('-')[0]}, CPU in float32, threads: {threads}"
-    return Session(description, _spec(picture), [_spec(port) for port in ports], infer, (RuntimeError,))
+    return Session(description, picture, [_spec(port) for port in ports], infer, (RuntimeError,))
