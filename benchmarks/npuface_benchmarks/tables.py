@@ -1,0 +1,188 @@
+"""The tables of a report, as text cells; HTML and Markdown both show these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from npuface_benchmarks.record import BundleResult, Record, VariantTiming
+
+NONE = "–"
+"""What does not apply."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's heading; figures stand to the right."""
+
+    title: str
+    is_figure: bool = True
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows about one thing: the cells that they share, and the rest of each row."""
+
+    shared: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...] = ((),)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        title: what it shows, with the kind of its numbers.
+        columns: the headings, those of the shared cells first.
+        groups: its rows.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    groups: tuple[Group, ...]
+
+
+_SUBJECT = (Column("Target", False), Column("Decode", False), Column("Precision", False))
+_BYTES = (Column("Bytes out"), Column("Heatmap bytes"))
+_SHIFT = Column("INT8 shift, mean / max px")
+
+
+def npu_results(record: Record) -> list[BundleResult]:
+    """The bundles for NPUs: those that were not timed here."""
+    return [result for result in record.results if not result.timings]
+
+
+def chief_result(record: Record) -> BundleResult:
+    """The bundle that a report speaks of first: the first for an NPU, or else the first."""
+    return (npu_results(record) or list(record.results))[0]
+
+
+def answer_tables(record: Record) -> list[Table]:
+    """What a benchmark has to say: of bundles for NPUs, and of those timed here, where there are such."""
+    tables = []
+    if npus := npu_results(record):
+        tables.append(_npu_table(npus))
+    if cpus := [result for result in record.results if result.timings]:
+        tables.append(_cpu_table(cpus))
+    return tables
+
+
+def detail_tables(record: Record) -> list[Table]:
+    """What stands behind the answer: the stages of what was timed here, and the bundles."""
+    timed = [result for result in record.results if result.timings]
+    return [*([_stage_table(timed)] if timed else []), _bundle_table(record)]
+
+
+def _npu_table(results: Sequence[BundleResult]) -> Table:
+    costs = (Column("Body, ms"), Column("Decode, ms"), Column("SRAM, KiB"), Column("Flash, KiB"))
+    columns = (*_SUBJECT, Column("CPU operators", False), *_BYTES, *costs, _SHIFT)
+    groups = []
+    for result in results:
+        estimate = result.estimate or {}
+        cells = (
+            number(estimate.get("body_ms")),
+            number(estimate.get("decode_ms"), sign="+"),
+            _kibibytes(estimate.get("sram_bytes")),
+            _kibibytes(estimate.get("flash_bytes")),
+        )
+        groups.append(Group((*_subject(result), _cpu_operators(result), *_bytes(result), *cells, _shift(result))))
+    return Table("On the NPU: the vendor compiler's estimate, INT8 shift emulated", columns, tuple(groups))
+
+
+def _cpu_table(results: Sequence[BundleResult]) -> Table:
+    ways = (Column("Coordinates, ms"), Column("Heatmaps + CPU softargmax, ms"), Column("Ratio"))
+    groups = []
+    for result in results:
+        rows = tuple(
+            (
+                str(timing.threads),
+                number(timing.coordinates.total.median_ms),
+                number(timing.heatmaps.total.median_ms),
+                f"{timing.ratio:.2f}",
+            )
+            for timing in result.timings
+        )
+        groups.append(Group((*_subject(result), *_bytes(result), _shift(result)), rows))
+    columns = (*_SUBJECT, *_BYTES, _SHIFT, Column("Threads"), *ways)
+    return Table("On this machine's CPU: measured here, one face end to end, medians", columns, tuple(groups))
+
+
+def _stage_table(results: Sequence[BundleResult]) -> Table:
+    stages = results[0].timings[0].coordinates.stages
+    columns = (
+        Column("Target", False),
+        Column("Threads"),
+        Column("Out of the network", False),
+        *(Column(stage) for stage in (*stages, "after network", "total")),
+    )
+    groups = []
+    for result in results:
+        for timing in result.timings:
+            ways = (("coordinates", timing.coordinates), ("heatmaps", timing.heatmaps))
+            rows = tuple((way, *_spreads(times)) for way, times in ways)
+            groups.append(Group((subject_name(result), str(timing.threads)), rows))
+    return Table("Stage by stage: measured here, median (p95), ms", columns, tuple(groups))
+
+
+def _bundle_table(record: Record) -> Table:
+    columns = (
+        Column("Bundle", False),
+        Column("Network", False),
+        Column("Ran here on", False),
+        Column("Heatmaps", False),
+        Column("Float parity, max px"),
+        Column("To CPU softargmax, mean / max px"),
+    )
+    groups = []
+    for result in record.results:
+        height, width = result.heatmap
+        network = f"{result.name}, {result.points} points, {result.input_size} × {result.input_size}"
+        maps = f"{result.points} × {height} × {width}, {result.heatmap_dtype}"
+        parity = NONE if result.parity is None else f"{result.parity['max_abs']:.1e}"
+        difference = f"{result.difference['mean_px']:.3f} / {result.difference['max_px']:.3f}"
+        groups.append(Group((result.label, network, f"{result.engine} ({result.kind})", maps, parity, difference)))
+    return Table("The bundles, and how they agree", columns, tuple(groups))
+
+
+def subject_name(result: BundleResult) -> str:
+    """A target, and the bundle's label where that says more."""
+    return result.target if result.label == result.target else f"{result.target} ({result.label})"
+
+
+def number(value: float | None, sign: str = "-") -> str:
+    """A figure with as many digits as it deserves; `sign="+"` shows a plus too."""
+    return NONE if value is None else f"{value:{sign}.{2 if abs(value) >= 1 else 3}f}"
+
+
+def _subject(result: BundleResult) -> tuple[str, str, str]:
+    same = result.decode_precision in (None, result.precision)
+    precision = result.precision if same else f"{result.precision}, decode {result.decode_precision}"
+    return subject_name(result), result.decode, precision
+
+
+def _bytes(result: BundleResult) -> tuple[str, str]:
+    return f"{result.bytes_out:,}", f"{result.heatmap_bytes:,}"
+
+
+def _cpu_operators(result: BundleResult) -> str:
+    """How many operators the compiler left to the CPU, and which."""
+    if result.placement is None:
+        return NONE
+    names = ", ".join(map(str, result.placement["cpu_operators"]))
+    return f"{result.placement['cpu']} ({names})" if names else str(result.placement["cpu"])
+
+
+def _shift(result: BundleResult) -> str:
+    """Mean and maximum coordinate shift of INT8 against float, in heatmap pixels."""
+    if result.coordinate_shift is None:
+        return NONE
+    return f"{result.coordinate_shift['mean_px']:.3f} / {result.coordinate_shift['max_px']:.3f}"
+
+
+def _kibibytes(value: float | None) -> str:
+    return NONE if value is None else f"{value / 1024:,.0f}"
+
+
+def _spreads(times: VariantTiming) -> Iterator[str]:
+    every = (*times.stages.values(), times.after_network, times.total)
+    return (f"{number(spread.median_ms)} ({number(spread.p95_ms)})" for spread in every)

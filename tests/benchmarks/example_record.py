@@ -1,0 +1,114 @@
+"""A benchmark record with every kind of result in it, for tests of what is made from one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from npuface_benchmarks.record import (
+    EMULATED,
+    ESTIMATED,
+    MEASURED,
+    WHAT_NUMBERS_ARE,
+    BundleResult,
+    Machine,
+    Record,
+    Spread,
+    Timing,
+    VariantTiming,
+)
+
+
+def times(network: float, transfer: float, decode: float) -> VariantTiming:
+    def around(median: float) -> Spread:
+        return Spread(median, median * 1.25)
+
+    stages = {"prepare": 1.25, "network": network, "transfer": transfer, "decode": decode, "map": 0.0125}
+    return VariantTiming(
+        {stage: around(median) for stage, median in stages.items()},
+        around(transfer + decode + 0.0125),
+        around(sum(stages.values())),
+    )
+
+
+def timing(threads: int, network: float) -> Timing:
+    coordinates, heatmaps = times(network + 0.5, 0.001, 0.03), times(network, 0.02, 0.28)
+    return Timing(threads, coordinates, heatmaps, heatmaps.total.median_ms / coordinates.total.median_ms)
+
+
+def result(label: str, target: str, **changes: Any) -> BundleResult:
+    fields: dict[str, Any] = {
+        "label": label,
+        "name": "student-68",
+        "target": target,
+        "target_title": target,
+        "kind": MEASURED,
+        "engine": "ONNX Runtime 1.31.1, CPU",
+        "precision": "int8",
+        "decode": "relative-threshold",
+        "decode_precision": "float32",
+        "input_size": 256,
+        "points": 68,
+        "heatmap": (64, 64),
+        "bytes_out": 1088,
+        "heatmap_bytes": 278528,
+        "heatmap_dtype": "uint8",
+        "landmarks": ((100.5, 90.25), (140.0, 91.75)),
+        "difference": {"mean_px": 0.125, "max_px": 0.5},
+        "placement": {"npu": 0, "cpu": 130, "cpu_operators": ["Conv", "Relu"]},
+        "parity": {"max_abs": 3.5e-5},
+        "coordinate_shift": {"mean_px": 0.0625, "max_px": 0.4375, "faces": 60},
+        "estimate": None,
+        "tools": {"npuface": "0.1.0", "onnxruntime": "1.31.1"},
+        "timings": (timing(1, 31.5), timing(2, 17.5)),
+    }
+    return BundleResult(**(fields | changes))
+
+
+def npu_result(label: str, decode: str, decode_ms: float, **changes: Any) -> BundleResult:
+    estimate = {
+        "kind": ESTIMATED,
+        "total_ms": 36.5 + decode_ms,
+        "body_ms": 36.5,
+        "decode_ms": decode_ms,
+        "cycles": 19_000_000,
+        "sram_bytes": 1_572_864,
+        "flash_bytes": 1_048_576,
+        "dram_bytes": 0,
+    }
+    fields: dict[str, Any] = {
+        "kind": EMULATED,
+        "engine": "LiteRT 2.3.0 (ai-edge-litert), CPU",
+        "decode": decode,
+        "decode_precision": "int16",
+        "bytes_out": 544,
+        "heatmap_dtype": "int8",
+        "placement": {"npu": 97, "cpu": 0, "cpu_operators": []},
+        "estimate": estimate,
+        "tools": {"vela": "5.2.0"},
+        "timings": (),
+    }
+    return result(label, "ethos-u55-128", **(fields | changes))
+
+
+def record(*results: BundleResult) -> Record:
+    """A record of these results; without any, of two bundles for an NPU and two for a CPU."""
+    return Record(
+        created="2026-01-02T03:04:05+00:00",
+        machine=Machine("Some CPU", 2, "Linux-6.1", "3.11.7", 0.25, {"npuface": "0.1.0", "numpy": "2.4.6"}),
+        frame=(512, 512),
+        box=(170.0, 60.0, 280.0, 190.0),
+        detection=Spread(24.5, 30.25),
+        runs=30,
+        warmup=5,
+        beta=20.0,
+        threads=(1, 2),
+        threads_refused=(64,),
+        results=results
+        or (
+            npu_result("ethos-u55-128", "relative-threshold", 1.96),
+            npu_result("published", "seed", 17.875, decode_precision="int8", bytes_out=136),
+            result("onnxruntime-cpu", "onnxruntime-cpu"),
+            result("openvino", "openvino-cpu", engine="OpenVINO 2026.4.1, CPU", heatmap_bytes=1114112),
+        ),
+        numbers=WHAT_NUMBERS_ARE,
+    )
