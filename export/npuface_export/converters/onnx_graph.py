@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import compose, helper, numpy_helper, shape_inference, utils, version_converter
 from onnxsim import simplify
@@ -17,7 +18,7 @@ from torch import nn
 
 from npuface_export.decode import DecodeForm, HeatmapSpec
 from npuface_export.quiet import quiet_tools
-from npuface_runtime.errors import UserError
+from npuface_runtime.errors import UserError, reason_of
 from npuface_runtime.manifest import TensorInfo
 
 OPSET = 18
@@ -172,9 +173,10 @@ def load_onnx(path: Path) -> onnx.ModelProto:
         model = onnx.load_model_from_string(path.read_bytes())
         onnx.checker.check_model(model)
         return shape_inference.infer_shapes(model)
-    except (ValueError, onnx.checker.ValidationError, shape_inference.InferenceError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"cannot read {path.name}", f"it is no ONNX model ({reason})", "export it again") from None
+    except (DecodeError, onnx.checker.ValidationError, shape_inference.InferenceError) as error:
+        raise UserError(
+            f"cannot read {path.name}", f"it is no ONNX model ({reason_of(error)})", "export it again"
+        ) from None
 
 
 def _values(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
