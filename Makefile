@@ -61,7 +61,7 @@ $(BIN)/python:
 # so that it is built with the versions that constraints.txt names.
 $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into $(VENV): a few minutes the first time"
-	$(PIP_INSTALL) $(PIP_TORCH) torch
+	$(PIP_INSTALL) torch $(PIP_TORCH)
 	$(PIP_INSTALL) hatchling editables
 	$(PIP_INSTALL) --no-build-isolation -e '.[dev]'
 	@touch $@
