@@ -60,6 +60,7 @@ def stage_plot(record: Record) -> bytes | None:
         whole.set_title("End to end, ms")
         after.set_title("After the network, ms")
         _label(whole, [label for label, _ in bars])
+        after.tick_params(axis="y", length=0)
         handles, names = whole.get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
         return _svg(figure)
