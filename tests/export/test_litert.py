@@ -134,6 +134,8 @@ def test_safe_recipe_types_and_exact_weights() -> None:
     graph = Graph.read(model.files["model"])
     kinds = [{graph.dtype(tensor) for tensor in graph.activations(op)} for op in graph.operators]
     assert not any("float32" in types for types in kinds)
+    weights = [graph.tensors[int(op.inputs[1])] for op in graph.operators if "CONV" in graph.operator_name(op)]
+    assert {len(tensor.quantization.scale) for tensor in weights} == {3}, "weights are quantized channel by channel"
     moments = [op for op, types in zip(graph.operators, kinds, strict=True) if types == {"int16"}]
     assert [graph.operator_name(op) for op in moments] == [*["DEPTHWISE_CONV_2D"] * 4, "CONCATENATION"]
     exact = np.rint(127 * np.array(exact_grid(CELLS).weights)).astype(np.int8)

@@ -45,7 +45,7 @@ def quantize_graph(source: Path, pictures: Sequence[NDArray[np.float32]], recipe
     graph = Graph.read(source)
     decode, moments = _parts(graph)
     _check_request(recipe, pictures, decode, moments)
-    ranges = _calibrate(source, pictures)
+    ranges = _calibrate(source, {graph.name(i) for op in graph.operators for i in graph.activations(op)}, pictures)
     _give_headroom(graph, moments, ranges)
     tool = quantizer.Quantizer(str(source))
     tool.add_static_config(".*", _ALL, activation_num_bits=8, weight_num_bits=8)
@@ -95,11 +95,12 @@ def _regex(graph: Graph, operators: list[Any]) -> str:
     return f"^({'|'.join(names)});?$"
 
 
-def _calibrate(source: Path, pictures: Sequence[NDArray[np.float32]]) -> Ranges:
-    """Smallest and largest value of every tensor over all pictures.
+def _calibrate(source: Path, activations: set[str], pictures: Sequence[NDArray[np.float32]]) -> Ranges:
+    """Smallest and largest value of each activation over all pictures.
 
     The quantizer's own calibration takes a moving average over the pictures, which is narrower than what
-    was seen and lets the strongest peaks saturate.
+    was seen and lets the strongest peaks saturate. Weights must not be among the ranges: the quantizer
+    finds those channel by channel itself, and would take ours for the whole tensor.
     """
     interpreter = Interpreter(
         str(source),
@@ -109,7 +110,7 @@ def _calibrate(source: Path, pictures: Sequence[NDArray[np.float32]]) -> Ranges:
     )
     interpreter.allocate_tensors()
     entry = interpreter.get_input_details()[0]["index"]
-    details = [d for d in interpreter.get_tensor_details() if d["dtype"] == np.float32]
+    details = [d for d in interpreter.get_tensor_details() if d["name"] in activations]
     lows, highs = np.full(len(details), np.inf), np.full(len(details), -np.inf)
     for picture in pictures:
         interpreter.set_tensor(entry, picture)
