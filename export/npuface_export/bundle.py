@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +13,8 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from npuface_export.converters import ModelFiles
 from npuface_runtime.errors import UserError
@@ -72,14 +75,7 @@ def write_bundle(out: Path, folder: Path, manifest: Manifest, files: Mapping[str
 
 def bytes_out(model: ModelFiles) -> int:
     """Bytes that leave a network for one face."""
-    sizes = {"float32": 4, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "float16": 2, "int32": 4}
-    total = 0
-    for tensor in model.outputs:
-        elements = 1
-        for n in tensor.shape:
-            elements *= n
-        total += elements * sizes[tensor.dtype]
-    return total
+    return sum(math.prod(tensor.shape) * np.dtype(tensor.dtype).itemsize for tensor in model.outputs)
 
 
 def with_model(manifest: Manifest, model: ModelFiles, precision: str) -> Manifest:

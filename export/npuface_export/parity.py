@@ -35,16 +35,20 @@ def measure_parity(network: Network, form: DecodeForm, manifest: Manifest, files
     the landmarks that the network sees.
 
     Raises:
-        UserError: it is over TOLERANCE.
+        UserError: it is over TOLERANCE, or the network sees no landmark at all.
     """
-    worst = 0.0
+    differences = []
     with open_session(manifest.engine, files, 1) as session:
         for picture in _pictures(network):
             entered = normalise(picture, manifest)
             expected, clear = _torch_cells(network, form, as_nchw(entered, manifest.input.layout))
             points, _ = finish_decode(manifest, session.run(entered))
             found = (points + 0.5) / network.stride - 0.5
-            worst = max(worst, float(np.abs(found - expected)[clear].max(initial=0.0)))
+            differences.append(np.abs(found - expected)[clear].ravel())
+    compared = np.concatenate(differences)
+    if not compared.size:
+        raise UserError(f"cannot export {network.name}", "it draws no peak in any heatmap", "train the network first")
+    worst = float(compared.max())
     if not worst <= TOLERANCE:
         raise UserError(
             f"the {manifest.engine} model does not give torch's coordinates",

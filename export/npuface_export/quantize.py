@@ -17,6 +17,9 @@ from npuface_runtime.errors import UserError
 from npuface_runtime.manifest import Manifest
 from npuface_runtime.preprocess import normalise
 
+_FLOAT_ROLES = {"model": "float", "weights": "float_weights"}
+"""What the files of the float model are called in an INT8 bundle."""
+
 
 def quantize_bundle(
     bundle: Path, calibration: Path, out: Path | None = None, *, recipe: Recipe | None = None
@@ -66,9 +69,6 @@ def quantize_bundle(
         elif not target.is_npu:
             manifest = replace(manifest, placement=cpu_placement(model))
         return write_bundle(out, folder, manifest, files)
-
-
-_FLOAT_ROLES = {"model": "float", "weights": "float_weights"}
 
 
 def _float_half(manifest: Manifest, bundle: Path, converter: Converter) -> tuple[ModelFiles, Manifest]:

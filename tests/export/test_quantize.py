@@ -146,6 +146,18 @@ def test_parity_is_asserted(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+class _Blind(BrightSpots):
+    """Draws no peaks."""
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return -1 - super().forward(pictures)
+
+
+def test_parity_is_never_vacuous(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="it draws no peak in any heatmap"):
+        export_bundle(small_network(_Blind()), target_by_name("onnxruntime-cpu"), tmp_path / "out")
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_converters_read_back_and_cut(engine: str, tmp_path: Path) -> None:
     converter, network = converter_by_name(engine), small_network()
