@@ -37,7 +37,7 @@ def open_session(
         )
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise UserError(f"cannot use {threads!r} threads", "it is not a whole number from 1 up", "give for instance 1")
-    for role in {"model", *files}:
+    for role in sorted({"model", *files}):
         if role not in files or not Path(files[role]).is_file():
             raise UserError(
                 f"cannot open a model with {engine}", f"there is no {role} file {files.get(role, '')}", "check the path"
