@@ -88,3 +88,16 @@ def test_occlusion_covers_part_of_the_picture_only() -> None:
     cut, _ = augmented_crop(picture, points, 128, IBUG_68, how, np.random.default_rng(0))
     changed = (cut != 128).any(axis=2).mean()
     assert 0.005 < changed < 0.15
+
+
+@pytest.mark.parametrize("side", [517, 1031])
+def test_shrinking_keeps_the_place(side: int) -> None:
+    """A wide soft dot stays where the crop's own map says, within a tenth of a pixel, at sizes that do not divide."""
+    grid = np.arange(side)
+    x, y = 0.8 * side, 0.7 * side
+    dot = np.exp(-((grid[None, :] - x) ** 2 + (grid[:, None] - y) ** 2) / (2 * (side / 40) ** 2))
+    picture = np.repeat((dot * 255).astype(np.uint8)[..., None], 3, axis=2)
+    crop = Crop((side - 1) / 2, (side - 1) / 2, side)
+    expected = crop.to_input(np.array([[x, y]]), 128)[0]
+    found = _centre_near(warp(picture, crop, 128), *expected)
+    assert np.hypot(*(np.array(found) - expected)) < 0.1

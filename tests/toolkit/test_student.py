@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from npuface_runtime.errors import UserError
-from npuface_toolkit.checkpoint import StudentInfo, load_student, save_student
+from npuface_toolkit.checkpoint import StudentInfo, load_student, rounded, save_student
 from npuface_toolkit.student import HeatmapNetwork, Student, StudentConfig
 
 SMALL = StudentConfig(input_size=64, width=0.25, depth=2)
@@ -53,6 +53,7 @@ def test_impossible_shapes_are_refused(change: dict[str, int], reason: str) -> N
 
 def test_checkpoint_round_trip(tmp_path: Path) -> None:
     student = Student(SMALL).eval()
+    student.load_state_dict(rounded(student.state_dict()))
     info = StudentInfo(SMALL, "ibug-68", beta=12.0, facts={"nme": 0.05})
     save_student(tmp_path / "s.safetensors", student.state_dict(), info)
     loaded, read = load_student(str(tmp_path / "s.safetensors"))

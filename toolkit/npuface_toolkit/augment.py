@@ -49,10 +49,11 @@ def warp(picture: NDArray[np.uint8], crop: Crop, size: int) -> NDArray[np.uint8]
     matrix = crop.matrix(size)
     shrink = crop.side / size
     if shrink > 2:  # bilinear sampling of a much larger picture would alias
-        factor = 1 / shrink
-        picture = np.asarray(cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8)
-        small = Crop((crop.x + 0.5) * factor - 0.5, (crop.y + 0.5) * factor - 0.5, crop.side * factor, crop.angle)
-        matrix = small.matrix(size)
+        height, width = picture.shape[:2]
+        small = (max(1, round(width / shrink)), max(1, round(height / shrink)))
+        picture = np.asarray(cv2.resize(picture, small, interpolation=cv2.INTER_AREA), np.uint8)
+        back = (width / small[0], height / small[1])  # of the sizes as they came out after rounding
+        matrix = matrix @ np.array([[back[0], 0, back[0] / 2 - 0.5], [0, back[1], back[1] / 2 - 0.5], [0, 0, 1]])
     out: NDArray[np.uint8] = cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR)
     return out
 

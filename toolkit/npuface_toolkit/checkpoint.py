@@ -52,6 +52,11 @@ class StudentInfo:
             )
 
 
+def rounded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as a checkpoint keeps them: kernels in float16, which halves the file, everything else as it is."""
+    return {name: w.half() if w.is_floating_point() and w.ndim > 1 else w for name, w in weights.items()}
+
+
 def save_student(path: Path, weights: Mapping[str, Tensor], info: StudentInfo) -> None:
     """Write a checkpoint: to a temporary name first, then renamed, so that no half file is left.
 
@@ -63,9 +68,8 @@ def save_student(path: Path, weights: Mapping[str, Tensor], info: StudentInfo) -
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {k: v.contiguous() for k, v in weights.items()}, temporary, {"format": FORMAT, "about": json.dumps(about)}
-        )
+        kept = {name: weight.contiguous() for name, weight in rounded(weights).items()}
+        save_file(kept, temporary, {"format": FORMAT, "about": json.dumps(about)})
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot write {path}", str(error), "check the disk and the folder's permissions") from None

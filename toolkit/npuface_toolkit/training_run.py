@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from npuface_runtime.errors import UserError
-from npuface_toolkit.checkpoint import StudentInfo, save_student
+from npuface_toolkit.checkpoint import StudentInfo, rounded, save_student
 from npuface_toolkit.faces import Face, read_faces
 from npuface_toolkit.fit_beta import fit_beta
 from npuface_toolkit.metrics import Accuracy
@@ -87,6 +87,7 @@ def _describe(trainer: Trainer, sources: Sequence[str], command: str) -> tuple[S
     common: dict[str, Any] = {"train": False, "sigma": config.sigma}
     held_out = FaceSamples(trainer.held_out, scheme, size, config.augmentation, **common)
     seen = FaceSamples(trainer.training[:_BETA_FACES], scheme, size, config.augmentation, **common)
+    trainer.average.module.load_state_dict(rounded(trainer.weights()))  # measure what will be written
     accuracy = trainer.measure(held_out)
     spec = trainer.spec(trainer.student.config.heatmap_size)
     facts = {

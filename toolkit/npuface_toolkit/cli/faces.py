@@ -26,6 +26,9 @@ def run(
         str, typer.Option("--detector", help="cascade, or the path of a YuNet or UltraFace ONNX file.")
     ] = "cascade",
     threads: Annotated[int, typer.Option("--threads", min=1, help="Threads of the engine.")] = 1,
+    passes: Annotated[
+        int, typer.Option("--passes", min=1, help="How often the network sees a face; the second crop is its own.")
+    ] = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Find the faces of a picture and their landmarks, in frame pixels.
@@ -38,7 +41,7 @@ def run(
 
     with output(as_json, "running") as result:
         frame = read_picture(picture)
-        with FaceAligner(bundle, detector=detector, threads=threads) as aligner:
+        with FaceAligner(bundle, detector=detector, threads=threads, passes=passes) as aligner:
             found = aligner.align(frame)
             description = aligner.description
         if draw:
@@ -65,9 +68,9 @@ def bench(
 
     Example: npuface bench bundle other-bundle --report report/
     """
-    from npuface_benchmarks.report import markdown_table, write_report
-
     from npuface_benchmarks.bench import bench as measure
+    from npuface_benchmarks.markdown import markdown_tables
+    from npuface_benchmarks.report import write_report
     from npuface_toolkit.demo import photograph
     from npuface_toolkit.faces import read_picture
 
@@ -75,7 +78,7 @@ def bench(
         frame = read_picture(picture) if picture else photograph()
         record = measure(bundles, picture=frame, threads=threads or (1, 2), runs=runs)
         write_report(record, report, frame)
-        result.result(record.as_json(), Markdown(markdown_table(record)), f"report: {report}/report.html")
+        result.result(record.as_json(), Markdown(markdown_tables(record)), f"report: {report}/report.html")
 
 
 def demo(
@@ -90,22 +93,18 @@ def demo(
 
     Example: npuface demo --out demo-out
     """
-    from npuface_benchmarks.report import markdown_table, write_report
-
     from npuface_benchmarks.bench import bench as measure
-    from npuface_benchmarks.draw import draw_faces, write_picture
-    from npuface_runtime import FaceAligner
+    from npuface_benchmarks.markdown import markdown_tables
+    from npuface_benchmarks.report import write_report
     from npuface_toolkit.demo import make_bundles, photograph
 
     with output(as_json, "demonstrating") as result:
         bundles = make_bundles(out / "bundles", calibration)
         frame = photograph()
-        with FaceAligner(bundles[-2]) as aligner:
-            write_picture(out / "face.png", draw_faces(frame, aligner.align(frame)))
         record = measure(bundles, picture=frame)
         write_report(record, out, frame)
         shown = f"picture: {out}/face.png, report: {out}/report.html"
-        result.result(record.as_json(), Markdown(markdown_table(record)), shown)
+        result.result(record.as_json(), Markdown(markdown_tables(record)), shown)
 
 
 def _face_json(face: Any) -> dict[str, Any]:
