@@ -189,13 +189,14 @@ def _time_group(subjects: Sequence[_Subject], threads: int, runs: int, warmup: i
 
 
 def _result(subject: _Subject, timings: tuple[Timing, ...]) -> BundleResult:
-    manifest, target, heatmaps = subject.candidate.manifest, subject.candidate.target, subject.cut.outputs
+    candidate, heatmaps = subject.candidate, subject.cut.outputs
+    manifest, target, figures = candidate.manifest, candidate.target, candidate.figures
     with ExitStack() as stack:
         session, *ways = subject.open(1, stack)
         coordinates, softargmax = (way(Stopwatch()) for way in ways)
         engine = session.description.rpartition(", threads")[0]
     return BundleResult(
-        label=subject.candidate.label,
+        label=candidate.label,
         name=manifest.name,
         target=target.name,
         target_title=target.title,
@@ -206,16 +207,16 @@ def _result(subject: _Subject, timings: tuple[Timing, ...]) -> BundleResult:
         decode_precision=None if manifest.recipe is None else str(manifest.recipe.get("decode")),
         input_size=manifest.input_size,
         points=manifest.landmarks.points,
-        heatmap=subject.candidate.heatmap[1:],
+        heatmap=candidate.heatmap[1:],
         bytes_out=_bytes(manifest.outputs),
         heatmap_bytes=_bytes(heatmaps),
         heatmap_dtype=heatmaps[0].dtype,
         landmarks=tuple((float(x), float(y)) for x, y in coordinates),
         difference=_difference(coordinates, softargmax, subject.crop.side / manifest.heatmap.width),
-        placement=manifest.placement,
-        parity=manifest.parity,
-        coordinate_shift=manifest.coordinate_shift,
-        estimate=manifest.estimate,
+        placement=figures.placement,
+        parity=figures.parity,
+        coordinate_shift=figures.coordinate_shift,
+        estimate=figures.estimate,
         tools=manifest.tools,
         timings=timings,
     )

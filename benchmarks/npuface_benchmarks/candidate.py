@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
+from npuface_benchmarks.record import Estimate, Figures, Parity, Placement, Shift
 from npuface_export.converters import ModelFiles, converter_by_name
 from npuface_export.target import Target, target_by_name
 from npuface_runtime.errors import UserError
 from npuface_runtime.manifest import Manifest
+from npuface_runtime.plain import build
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,14 @@ class Candidate:
         folder: where it lies.
         manifest: its own.
         target: what it was built for.
+        figures: what its manifest says of it, checked.
     """
 
     label: str
     folder: Path
     manifest: Manifest
     target: Target
+    figures: Figures
 
     @property
     def heatmap(self) -> tuple[int, int, int]:
@@ -57,8 +62,30 @@ def load_candidates(bundles: Sequence[str | Path]) -> list[Candidate]:
     candidates = []
     for label, folder in zip(label_folders(bundles), bundles, strict=True):
         manifest = Manifest.load(folder)
-        candidates.append(Candidate(label, Path(folder), manifest, target_by_name(manifest.target)))
+        target, figures = target_by_name(manifest.target), _figures(manifest, folder)
+        candidates.append(Candidate(label, Path(folder), manifest, target, figures))
     return candidates
+
+
+def _figures(manifest: Manifest, folder: str | Path) -> Figures:
+    """The manifest's figures; it keeps them as plain data, which anyone may have edited."""
+    try:
+        return Figures(
+            _known_part(Placement, manifest.placement, "placement"),
+            _known_part(Parity, manifest.parity, "parity"),
+            _known_part(Shift, manifest.coordinate_shift, "coordinate_shift"),
+            _known_part(Estimate, manifest.estimate, "estimate"),
+        )
+    except ValueError as error:
+        raise UserError(f"the bundle {folder} is damaged", str(error), "export it again or copy it again") from None
+
+
+def _known_part(kind: Any, raw: Mapping[str, Any] | None, where: str) -> Any:
+    """Those entries that the dataclass `kind` has, checked. Raises ValueError."""
+    if raw is None:
+        return None
+    names = {field.name for field in fields(kind)}
+    return build(kind, {key: value for key, value in raw.items() if key in names}, where)
 
 
 def label_folders(folders: Sequence[str | Path]) -> list[str]:

@@ -34,28 +34,28 @@ def _bytes(result: BundleResult) -> Fact:
 def _placement(result: BundleResult) -> list[Fact]:
     if result.placement is None:
         return []
-    meaning = f"operators left to the CPU, {result.placement['npu']} on the NPU"
-    return [Fact(str(result.placement["cpu"]), meaning, f"{ESTIMATED}, {subject_name(result)}")]
+    meaning = f"operators left to the CPU, {result.placement.npu} on the NPU"
+    return [Fact(str(result.placement.cpu), meaning, f"{ESTIMATED}, {subject_name(result)}")]
 
 
 def _decode(result: BundleResult, others: Sequence[BundleResult]) -> list[Fact]:
     """What the decode adds, and what it adds in another form on the same target."""
     estimate = result.estimate
-    if estimate is None or estimate.get("decode_ms") is None:
+    if estimate is None or estimate.decode_ms is None:
         return []
-    meaning = f"for the decode on the NPU, over a network of {number(estimate['body_ms'])} ms"
+    meaning = f"for the decode on the NPU, over a network of {number(estimate.body_ms)} ms"
     for other in others:
-        if other.target == result.target and other.estimate and other.estimate.get("decode_ms") is not None:
-            meaning += f"; {other.decode}: {number(other.estimate['decode_ms'], sign='+')} ms"
-    return [Fact(f"{number(estimate['decode_ms'], sign='+')} ms", meaning, f"{ESTIMATED}, {subject_name(result)}")]
+        if other.target == result.target and other.estimate and other.estimate.decode_ms is not None:
+            meaning += f"; {other.decode}: {number(other.estimate.decode_ms, sign='+')} ms"
+    return [Fact(f"{number(estimate.decode_ms, sign='+')} ms", meaning, f"{ESTIMATED}, {subject_name(result)}")]
 
 
 def _shift(result: BundleResult) -> list[Fact]:
     shift = result.coordinate_shift
     if shift is None:
         return []
-    meaning = f"mean shift of a landmark by INT8, in heatmap pixels; {shift['max_px']:.3f} at most"
-    return [Fact(f"{shift['mean_px']:.3f} px", meaning, f"on {shift['faces']:.0f} faces, {subject_name(result)}")]
+    meaning = f"mean shift of a landmark by INT8, in heatmap pixels; {shift.max_px:.3f} at most"
+    return [Fact(f"{shift.mean_px:.3f} px", meaning, f"on {shift.faces:.0f} faces, {subject_name(result)}")]
 
 
 def _ratio(record: Record) -> list[Fact]:

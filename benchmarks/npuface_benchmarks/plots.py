@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from npuface_benchmarks.record import BundleResult, Record, Spread, VariantTiming
+from npuface_benchmarks.record import Record, Spread, VariantTiming
 from npuface_benchmarks.tables import npu_results, number, subject_name
 from npuface_benchmarks.timing import AFTER_NETWORK
 
@@ -68,25 +68,27 @@ def stage_plot(record: Record) -> bytes | None:
 
 def npu_plot(record: Record) -> bytes | None:
     """The compiler's estimate of network and decode for every NPU bundle that has one; None where there is none."""
-    results = [r for r in npu_results(record) if r.estimate and r.estimate.get("decode_ms") is not None]
-    if not results:
+    bars = [
+        (f"{subject_name(result)}: {result.decode}", result.estimate.body_ms, result.estimate.decode_ms)
+        for result in npu_results(record)
+        if result.estimate and result.estimate.body_ms is not None and result.estimate.decode_ms is not None
+    ]
+    if not bars:
         return None
     with matplotlib.rc_context(dict(_STYLE)):
-        figure = Figure(figsize=(11, 1.0 + 2 * _BAR * len(results)), layout="constrained")
+        figure = Figure(figsize=(11, 1.0 + 2 * _BAR * len(bars)), layout="constrained")
         axes = figure.subplots()
-        for row, result in enumerate(results):
-            _estimate_bar(axes, row, result)
+        for row, (_, body, decode) in enumerate(bars):
+            _estimate_bar(axes, row, body, decode)
         axes.set_title("Compiler estimate of one inference, ms")
         axes.margins(x=0.12)
-        _label(axes, [f"{subject_name(result)}: {result.decode}" for result in results])
+        _label(axes, [label for label, *_ in bars])
         handles, names = axes.get_legend_handles_labels()
         figure.legend(handles[:2], names[:2], loc="outside lower center", ncols=2, frameon=False)
         return _svg(figure)
 
 
-def _estimate_bar(axes: Any, row: int, result: BundleResult) -> None:
-    estimate = result.estimate or {}
-    body, decode = float(estimate["body_ms"]), float(estimate["decode_ms"])
+def _estimate_bar(axes: Any, row: int, body: float, decode: float) -> None:
     axes.barh(row, body, 0.6, color=_COLOURS["network"], label="network")
     axes.barh(row, decode, 0.6, left=body, color=_COLOURS["decode"], label="decode")
     text, end = f"{number(body)} {number(decode, sign='+')}", (max(body, body + decode), row)

@@ -33,6 +33,9 @@ WHAT_NUMBERS_ARE: Mapping[str, str] = {
     "about its speed",
     "coordinate shift": "measured when the bundle was quantized: how far INT8 moves the landmarks against float on "
     "real faces, in heatmap pixels; on an NPU's model it is emulated",
+    "difference to CPU softargmax": f"{MEASURED}: how far apart the landmarks of the two ways lie on this one picture, "
+    "in heatmap pixels. Decode forms weigh the cells of a map differently, and softargmax draws a landmark towards the "
+    "middle of its map, the more the lower its beta times the map's peak",
     "parity": "measured when the bundle was exported: the largest difference of float coordinates to the torch "
     "network's, in heatmap pixels",
 }
@@ -100,6 +103,55 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class Placement:
+    """Operators of the model on the NPU and on the CPU, and the names of the latter."""
+
+    npu: int
+    cpu: int
+    cpu_operators: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Largest difference of float coordinates to the torch network's, in heatmap pixels."""
+
+    max_abs: float
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How far INT8 moves landmarks against float, in heatmap pixels, and on how many faces that was measured."""
+
+    mean_px: float
+    max_px: float
+    faces: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the vendor's compiler says of one inference; `decode_ms` is the total less the body, and may be negative."""
+
+    kind: str
+    total_ms: float
+    body_ms: float | None = None
+    decode_ms: float | None = None
+    cycles: int | None = None
+    sram_bytes: int | None = None
+    flash_bytes: int | None = None
+    dram_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a bundle's manifest says of it; None where it says nothing."""
+
+    placement: Placement | None
+    parity: Parity | None
+    coordinate_shift: Shift | None
+    estimate: Estimate | None
+
+
+@dataclass(frozen=True)
 class BundleResult:
     """What was found of one bundle.
 
@@ -120,7 +172,8 @@ class BundleResult:
         heatmap_dtype: of those heatmaps.
         landmarks: [K][2] in frame pixels.
         difference: {"mean_px", "max_px"}: between the landmarks of the two ways on this picture, in heatmap pixels.
-        placement, parity, coordinate_shift, estimate, tools: from the manifest.
+        placement, parity, coordinate_shift, estimate: from the manifest.
+        tools: versions of what made it.
         timings: by number of threads; empty where emulated.
     """
 
@@ -141,10 +194,10 @@ class BundleResult:
     heatmap_dtype: str
     landmarks: tuple[tuple[float, ...], ...]
     difference: Mapping[str, float]
-    placement: Mapping[str, Any] | None
-    parity: Mapping[str, float] | None
-    coordinate_shift: Mapping[str, float] | None
-    estimate: Mapping[str, Any] | None
+    placement: Placement | None
+    parity: Parity | None
+    coordinate_shift: Shift | None
+    estimate: Estimate | None
     tools: Mapping[str, str]
     timings: tuple[Timing, ...]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from npuface_benchmarks.record import BundleResult, Record, VariantTiming
+from npuface_benchmarks.record import BundleResult, Estimate, Record, VariantTiming
 
 NONE = "–"
 """What does not apply."""
@@ -78,14 +78,8 @@ def _npu_table(results: Sequence[BundleResult]) -> Table:
     columns = (*_SUBJECT, Column("CPU operators", False), *_BYTES, *costs, _SHIFT)
     groups = []
     for result in results:
-        estimate = result.estimate or {}
-        cells = (
-            number(estimate.get("body_ms")),
-            number(estimate.get("decode_ms"), sign="+"),
-            _kibibytes(estimate.get("sram_bytes")),
-            _kibibytes(estimate.get("flash_bytes")),
-        )
-        groups.append(Group((*_subject(result), _cpu_operators(result), *_bytes(result), *cells, _shift(result))))
+        cells = (*_subject(result), _cpu_operators(result), *_bytes(result), *_cost(result.estimate), _shift(result))
+        groups.append(Group(cells))
     return Table("On the NPU: the vendor compiler's estimate, INT8 shift emulated", columns, tuple(groups))
 
 
@@ -138,15 +132,15 @@ def _bundle_table(record: Record) -> Table:
         height, width = result.heatmap
         network = f"{result.name}, {result.points} points, {result.input_size} × {result.input_size}"
         maps = f"{result.points} × {height} × {width}, {result.heatmap_dtype}"
-        parity = NONE if result.parity is None else f"{result.parity['max_abs']:.1e}"
+        parity = NONE if result.parity is None else f"{result.parity.max_abs:.1e}"
         difference = f"{result.difference['mean_px']:.3f} / {result.difference['max_px']:.3f}"
         groups.append(Group((result.label, network, f"{result.engine} ({result.kind})", maps, parity, difference)))
     return Table("The bundles, and how they agree", columns, tuple(groups))
 
 
 def subject_name(result: BundleResult) -> str:
-    """A target, and the bundle's label where that says more."""
-    return result.target if result.label == result.target else f"{result.target} ({result.label})"
+    """The bundle's label where it names the target, else the target and the label."""
+    return result.label if result.target in result.label else f"{result.target} ({result.label})"
 
 
 def number(value: float | None, sign: str = "-") -> str:
@@ -168,15 +162,22 @@ def _cpu_operators(result: BundleResult) -> str:
     """How many operators the compiler left to the CPU, and which."""
     if result.placement is None:
         return NONE
-    names = ", ".join(map(str, result.placement["cpu_operators"]))
-    return f"{result.placement['cpu']} ({names})" if names else str(result.placement["cpu"])
+    number_of, names = result.placement.cpu, ", ".join(result.placement.cpu_operators)
+    return f"{number_of} ({names})" if names else str(number_of)
 
 
 def _shift(result: BundleResult) -> str:
     """Mean and maximum coordinate shift of INT8 against float, in heatmap pixels."""
-    if result.coordinate_shift is None:
-        return NONE
-    return f"{result.coordinate_shift['mean_px']:.3f} / {result.coordinate_shift['max_px']:.3f}"
+    shift = result.coordinate_shift
+    return NONE if shift is None else f"{shift.mean_px:.3f} / {shift.max_px:.3f}"
+
+
+def _cost(estimate: Estimate | None) -> tuple[str, ...]:
+    """Body and decode in milliseconds, SRAM and flash in KiB."""
+    if estimate is None:
+        return (NONE,) * 4
+    times = number(estimate.body_ms), number(estimate.decode_ms, sign="+")
+    return *times, _kibibytes(estimate.sram_bytes), _kibibytes(estimate.flash_bytes)
 
 
 def _kibibytes(value: float | None) -> str:

@@ -10,8 +10,12 @@ from npuface_benchmarks.record import (
     MEASURED,
     WHAT_NUMBERS_ARE,
     BundleResult,
+    Estimate,
     Machine,
+    Parity,
+    Placement,
     Record,
+    Shift,
     Spread,
     Timing,
     VariantTiming,
@@ -54,9 +58,9 @@ def result(label: str, target: str, **changes: Any) -> BundleResult:
         "heatmap_dtype": "uint8",
         "landmarks": ((100.5, 90.25), (140.0, 91.75)),
         "difference": {"mean_px": 0.125, "max_px": 0.5},
-        "placement": {"npu": 0, "cpu": 130, "cpu_operators": ["Conv", "Relu"]},
-        "parity": {"max_abs": 3.5e-5},
-        "coordinate_shift": {"mean_px": 0.0625, "max_px": 0.4375, "faces": 60},
+        "placement": Placement(0, 130, ("Conv", "Relu")),
+        "parity": Parity(3.5e-5),
+        "coordinate_shift": Shift(0.0625, 0.4375, 60),
         "estimate": None,
         "tools": {"npuface": "0.1.0", "onnxruntime": "1.31.1"},
         "timings": (timing(1, 31.5), timing(2, 17.5)),
@@ -65,16 +69,7 @@ def result(label: str, target: str, **changes: Any) -> BundleResult:
 
 
 def npu_result(label: str, decode: str, decode_ms: float, **changes: Any) -> BundleResult:
-    estimate = {
-        "kind": ESTIMATED,
-        "total_ms": 36.5 + decode_ms,
-        "body_ms": 36.5,
-        "decode_ms": decode_ms,
-        "cycles": 19_000_000,
-        "sram_bytes": 1_572_864,
-        "flash_bytes": 1_048_576,
-        "dram_bytes": 0,
-    }
+    estimate = Estimate(ESTIMATED, 36.5 + decode_ms, 36.5, decode_ms, 19_000_000, 1_572_864, 1_048_576, 0)
     fields: dict[str, Any] = {
         "kind": EMULATED,
         "engine": "LiteRT 2.3.0 (ai-edge-litert), CPU",
@@ -82,7 +77,7 @@ def npu_result(label: str, decode: str, decode_ms: float, **changes: Any) -> Bun
         "decode_precision": "int16",
         "bytes_out": 544,
         "heatmap_dtype": "int8",
-        "placement": {"npu": 97, "cpu": 0, "cpu_operators": []},
+        "placement": Placement(97, 0, ()),
         "estimate": estimate,
         "tools": {"vela": "5.2.0"},
         "timings": (),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from npuface_benchmarks.bench import bench
-from npuface_benchmarks.candidate import label_folders
+from npuface_benchmarks.candidate import label_folders, load_candidates
 from npuface_benchmarks.machine import usable_cores
-from npuface_benchmarks.record import EMULATED, MEASURED, Record
+from npuface_benchmarks.record import EMULATED, ESTIMATED, MEASURED, Estimate, Placement, Record, Shift
 from npuface_export.export import export_bundle
 from npuface_export.network import Network
 from npuface_export.target import target_by_name
@@ -125,8 +127,43 @@ def test_a_broken_bundle_is_refused(bundles: Mapping[str, Path], astronaut: NDAr
     model.write_bytes(model.read_bytes()[:-1])
     with pytest.raises(UserError, match="is damaged"):
         bench([broken], picture=astronaut, runs=1)
-    with pytest.raises(UserError, match="there is no manifest.json"):
+    with pytest.raises(UserError, match=r"there is no manifest\.json"):
         bench([tmp_path], picture=astronaut, runs=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"placement": {"npu": 1}}, "placement has no field 'cpu'"),
+        ({"estimate": {"kind": "guess", "total_ms": "fast"}}, "estimate.total_ms is not of type float"),
+        ({"parity": {}}, "parity has no field 'max_abs'"),
+    ],
+)
+def test_edited_figures_are_refused(
+    change: dict[str, Any], why: str, bundles: Mapping[str, Path], astronaut: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    edited = shutil.copytree(bundles[ONNX], tmp_path / "edited")
+    manifest = edited / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change))
+    with pytest.raises(UserError, match="is damaged") as refused:
+        bench([edited], picture=astronaut, runs=1)
+    assert refused.value.why == why
+
+
+def test_figures_of_an_int8_bundle_are_read(bundles: Mapping[str, Path], tmp_path: Path) -> None:
+    """As quantize and a compiler write them, with entries that a record does not keep."""
+    quantized = shutil.copytree(bundles[NPU], tmp_path / "int8")
+    manifest = quantized / "manifest.json"
+    figures = {
+        "coordinate_shift": {"mean_px": 0.01, "max_px": 0.5, "faces": 38},
+        "placement": {"npu": 9, "cpu": 1, "cpu_operators": ["SOFTMAX"], "reasons": []},
+        "estimate": {"kind": ESTIMATED, "total_ms": 3.0, "body_ms": 2.5, "decode_ms": 0.5, "other": 1},
+    }
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | figures))
+    found = load_candidates([quantized])[0].figures
+    assert found.coordinate_shift == Shift(0.01, 0.5, 38)
+    assert found.placement == Placement(9, 1, ("SOFTMAX",))
+    assert found.estimate == Estimate(ESTIMATED, 3.0, 2.5, 0.5)
 
 
 def test_a_picture_without_a_face_is_refused(bundles: Mapping[str, Path]) -> None:
