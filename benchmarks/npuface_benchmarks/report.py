@@ -45,8 +45,8 @@ def write_report(record: Record, folder: str | Path, frame: NDArray[np.uint8]) -
     contents = {
         PICTURE: encode_picture(_annotated(record, frame), ".png"),
         "report.json": record.to_text().encode(),
-        "report.md": markdown_report(record, PICTURE).encode(),
-        "report.html": html_report(record, frame).encode(),
+        "report.md": _utf8(markdown_report(record, PICTURE)),
+        "report.html": _utf8(html_report(record, frame)),
     }
     write_all(out, contents)
     return out / "report.html"
@@ -74,6 +74,11 @@ def html_report(record: Record, frame: NDArray[np.uint8]) -> str:
         details=detail_tables(record),
         machine=machine_facts(record),
     )
+
+
+def _utf8(text: str) -> bytes:
+    """Text as a file; a folder's name may hold bytes that are no text, and those become question marks."""
+    return text.encode(errors="replace")
 
 
 def _annotated(record: Record, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

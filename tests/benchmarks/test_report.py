@@ -127,6 +127,13 @@ def test_a_hostile_name_stays_text_in_the_page(grey: NDArray[np.uint8]) -> None:
         assert not [element for element in ElementTree.fromstring(plot).iter() if element.tag.endswith("script")]
 
 
+def test_a_name_that_is_no_text_is_written_all_the_same(tmp_path: Path, grey: NDArray[np.uint8]) -> None:
+    odd = record(result(os.fsdecode(b"bundle-\xff"), "onnxruntime-cpu"))
+    write_report(odd, tmp_path, grey)
+    assert "bundle-?" in (tmp_path / "report.html").read_text()
+    assert Record.from_text((tmp_path / "report.json").read_text()) == odd
+
+
 def test_a_hostile_name_stays_a_cell_in_markdown() -> None:
     tables = markdown_tables(hostile_record())
     assert "<script>" not in re.sub(r"\\<", "", tables)
