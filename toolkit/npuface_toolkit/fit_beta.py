@@ -11,7 +11,7 @@ from npuface_export.decode import HeatmapSpec, form_by_name
 from npuface_toolkit.predict import predict_cells
 from npuface_toolkit.samples import FaceSamples
 
-_CANDIDATES = (5.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0)
+_CANDIDATES = (5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 60.0)
 
 
 def fit_beta(network: nn.Module, samples: FaceSamples, spec: HeatmapSpec) -> float:

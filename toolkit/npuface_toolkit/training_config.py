@@ -43,7 +43,7 @@ class TrainingConfig:
         threshold: of that form.
         sigma: of the target heatmaps, in cells.
         held_out: share of the identities never trained on.
-        weight_decay, ema: of AdamW, and the decay of the averaged weights.
+        weight_decay, ema: of AdamW, and the decay of the averaged weights a step; 0 keeps the last weights.
         seed: of the weights, the order and the augmentation.
         workers: processes that prepare the samples; 0 prepares them in the training process.
         precision: "bf16" (autocast) or "fp32".

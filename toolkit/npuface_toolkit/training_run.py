@@ -24,10 +24,9 @@ from npuface_toolkit.training_config import TrainingConfig, as_json
 _CONFIGS = Path(__file__).parent / "configs"
 _BETA_FACES = 200
 
-LIMITS = (
-    "Labels of the training data are whole pixels and partly machine-made. Profiles, children, heavy occlusion and low "
-    "light are rare in it. Measure on your own pictures before you rely on it; it must not be used to identify people."
-)
+LIMITS = """\
+Labels of the training data are whole pixels and partly machine-made. Profiles, children, heavy occlusion and low light
+are rare in it. Measure on your own pictures before you rely on it; it must not be used to identify people."""
 
 
 def find_config(name: str) -> Path:

@@ -16,7 +16,9 @@ from ai_edge_litert.tools import flatbuffer_utils
 from npuface_runtime.errors import UserError
 from npuface_runtime.manifest import TensorInfo
 
-_NAME_OF_CODE: dict[int, str] = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
+_NAME_OF_CODE: dict[int, str] = {
+    code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
+}
 _NAME_OF_TYPE: dict[int, str] = {
     code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)
 }

@@ -32,5 +32,9 @@ def form_by_name(name: str) -> DecodeForm:
     """
     if name not in FORMS:
         near = get_close_matches(name, FORMS) or sorted(FORMS)
-        raise UserError(f"unknown decode form {name!r}", f"the forms are {', '.join(sorted(FORMS))}", f"did you mean {' or '.join(near)}?")
+        raise UserError(
+            f"unknown decode form {name!r}",
+            f"the forms are {', '.join(sorted(FORMS))}",
+            f"did you mean {' or '.join(near)}?",
+        )
     return FORMS[name]

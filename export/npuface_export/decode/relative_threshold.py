@@ -26,6 +26,7 @@ class Squash(nn.Module):
         self.threshold = spec.threshold
 
     def forward(self, heatmaps: Tensor) -> Tensor:
+        """[N, K, H, W] -> [N, K, H, W]."""
         peak = self.columns(self.rows(heatmaps))
         return torch.relu(heatmaps - peak * self.threshold)
 
@@ -46,6 +47,7 @@ class Marginals(nn.Module):
         self.over_columns = _fixed_depthwise(spec.points, torch.ones(1, spec.width))
 
     def forward(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """[N, K, H, W] -> [N, K, 1, W] and [N, K, H, 1]."""
         return self.over_rows(weights), self.over_columns(weights)
 
 
@@ -62,6 +64,7 @@ class Moments(nn.Module):
         self.first_y = _fixed_depthwise(spec.points, down)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """[N, K, 1, W] and [N, K, H, 1] -> [N, 4K, 1, 1]."""
         return torch.cat([self.mass_x(x), self.first_x(x), self.mass_y(y), self.first_y(y)], dim=1)
 
 
@@ -75,6 +78,7 @@ class RelativeThreshold(nn.Module):
         self.moments = Moments(spec)
 
     def forward(self, heatmaps: Tensor) -> Tensor:
+        """[N, K, H, W] -> [N, 4K, 1, 1]."""
         moments: Tensor = self.moments(*self.marginals(self.squash(heatmaps)))
         return moments
 

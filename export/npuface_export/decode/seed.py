@@ -29,6 +29,7 @@ class Seed(nn.Module):
         self.y.weight = nn.Parameter(down.clone(), requires_grad=False)
 
     def forward(self, heatmaps: Tensor) -> Tensor:
+        """[N, K, H, W] -> [N, 2K, 1, 1]."""
         k, h, w = self.shape
         flat = (heatmaps * self.beta).reshape(-1, k, h * w)
         probabilities = torch.softmax(flat, dim=-1).reshape(-1, k, h, w)

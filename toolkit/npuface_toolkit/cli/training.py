@@ -48,7 +48,7 @@ def train(
         logger.info("%s: loss %.3f%s, %.0f min left in the stage", where, epoch.loss, held_out, left)
 
     with output(as_json, "training") as result:
-        command = shlex.join(["npuface", *sys.argv[1:]])
+        command = shlex.join(["npuface", *(out.name if word == str(out) else word for word in sys.argv[1:])])
         accuracy = train_student(data, read_config(find_config(config)), out, command, report)
         shown = table(str(out), ("held-out NME", "failure rate", "AUC", "faces"), [_row(asdict(accuracy))])
         result.result({"checkpoint": str(out)} | asdict(accuracy), shown)
