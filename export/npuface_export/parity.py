@@ -20,8 +20,6 @@ from npuface_runtime.manifest import Manifest
 from npuface_runtime.preprocess import normalise
 from npuface_runtime.sampling import sample_crop
 
-TOLERANCE = 1e-3
-"""Largest difference of a coordinate, in heatmap cells."""
 _NOISES = 2
 _TURNS = (-0.3, 0.0, 0.3)
 _CLEAR = 0.1
@@ -35,7 +33,7 @@ def measure_parity(network: Network, form: DecodeForm, manifest: Manifest, files
     the landmarks that the network sees.
 
     Raises:
-        UserError: it is over TOLERANCE, or the network sees no landmark at all.
+        UserError: it is over the form's tolerance, or the network sees no landmark at all.
     """
     differences = []
     with open_session(manifest.engine, files, 1) as session:
@@ -49,10 +47,10 @@ def measure_parity(network: Network, form: DecodeForm, manifest: Manifest, files
     if not compared.size:
         raise UserError(f"cannot export {network.name}", "it draws no peak in any heatmap", "train the network first")
     worst = float(compared.max())
-    if not worst <= TOLERANCE:
+    if not worst <= form.tolerance:
         raise UserError(
             f"the {manifest.engine} model does not give torch's coordinates",
-            f"they differ by {worst:.1e} heatmap px, over {TOLERANCE:.0e}",
+            f"they differ by {worst:.1e} heatmap px, over {form.tolerance:.0e}",
             "use other versions of the converter's tools, or another decode form",
         )
     return worst
