@@ -17,12 +17,13 @@ class BrightSpots(nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(0)
         self.mix = nn.Conv2d(3, points, STRIDE, STRIDE)
-        self.blur = nn.Conv2d(points, points, 5, padding=2, groups=points, bias=False)
+        self.blur = nn.Conv2d(points, points, 5, padding=2, groups=points)
         ramp = torch.exp(-(torch.arange(-2.0, 3.0) ** 2) / 3)
         with torch.no_grad():
             colours = torch.rand(points, 3, 1, 1, generator=generator)
             self.mix.weight.copy_(colours.expand_as(self.mix.weight) / STRIDE**2)
             nn.init.constant_(self.mix.bias, 0.2)
+            nn.init.constant_(self.blur.bias, 0.01)
             self.blur.weight.copy_((ramp[:, None] * ramp[None, :] / ramp.sum() ** 2).expand_as(self.blur.weight))
 
     def forward(self, pictures: Tensor) -> Tensor:

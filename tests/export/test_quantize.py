@@ -158,14 +158,15 @@ def test_parity_is_never_vacuous(tmp_path: Path) -> None:
         export_bundle(small_network(_Blind()), target_by_name("onnxruntime-cpu"), tmp_path / "out")
 
 
+@pytest.mark.parametrize("form", ["relative-threshold", "seed"])
 @pytest.mark.parametrize("engine", ENGINES)
-def test_converters_read_back_and_cut(engine: str, tmp_path: Path) -> None:
+def test_converters_read_back_and_cut(engine: str, form: str, tmp_path: Path) -> None:
     converter, network = converter_by_name(engine), small_network()
     pictures = [np.random.default_rng(i).standard_normal((1, 3, 64, 64)).astype(np.float32) for i in range(4)]
     folders = [tmp_path / name for name in ("float", "int8", "cut")]
     for folder in folders:
         folder.mkdir()
-    decode = FORMS["relative-threshold"].build(network.spec)
+    decode = FORMS[form].build(network.spec)
     model = converter.convert(network.module, decode, network.input_size, folders[0])
     assert converter.describe(model.files, HEATMAP) == model
     with pytest.raises(UserError, match=r"its heatmaps have shape \(1, 5, 16, 16\), not \(1, 5, 16, 8\)"):

@@ -39,9 +39,10 @@ class OpenVino:
         """Write the float model `model.xml` and `model.bin` (see converter.Converter.convert)."""
         path = folder / "through.onnx"
         save_onnx(torch_to_onnx(network, decode, size), path)
-        model = openvino.convert_model(path)
+        # convert_model would fold what the decode multiplies by into the network, and the heatmaps would be gone
+        files = _written(openvino.Core().read_model(path), folder / "model.xml")
         path.unlink()
-        return _written(model, folder / "model.xml")
+        return files
 
     def describe(self, files: Mapping[str, Path], heatmap: tuple[int, int, int]) -> ModelFiles:
         """Read a model back (see converter.Converter.describe)."""
