@@ -31,7 +31,7 @@ def export_bundle(network: Network, target: Target, out: Path, *, form: str | No
 
     Raises:
         UserError: the target refuses the forced form, the engine's coordinates differ from torch's by more
-            than the form's tolerance (1e-3 heatmap px for most), or the bundle cannot be written.
+            than 1e-3 heatmap px, or the bundle cannot be written.
     """
     chosen, refused = choose_form(target, network.spec, form)
     converter = converter_by_name(target.converter)

@@ -20,6 +20,8 @@ from npuface_runtime.manifest import Manifest
 from npuface_runtime.preprocess import normalise
 from npuface_runtime.sampling import sample_crop
 
+TOLERANCE = 1e-3
+"""Largest difference of a coordinate, in heatmap cells."""
 _NOISES = 2
 _TURNS = (-0.3, 0.0, 0.3)
 _CLEAR = 0.1
@@ -33,24 +35,23 @@ def measure_parity(network: Network, form: DecodeForm, manifest: Manifest, files
     the landmarks that the network sees.
 
     Raises:
-        UserError: it is over the form's tolerance, or the network sees no landmark at all.
+        UserError: it is over TOLERANCE, or the network sees no landmark at all.
     """
     differences = []
     with open_session(manifest.engine, files, 1) as session:
         for picture in _pictures(network):
             entered = normalise(picture, manifest)
-            expected, clear = _torch_cells(network, form, as_nchw(entered, manifest.input.layout))
-            points, _ = finish_decode(manifest, session.run(entered))
-            found = (points + 0.5) / network.stride - 0.5
-            differences.append(np.abs(found - expected)[clear].ravel())
+            expected, clear = _torch_points(network, form, manifest, as_nchw(entered, manifest.input.layout))
+            found, _ = finish_decode(manifest, session.run(entered))
+            differences.append(np.abs(found - expected)[clear].ravel() / network.stride)
     compared = np.concatenate(differences)
     if not compared.size:
         raise UserError(f"cannot export {network.name}", "it draws no peak in any heatmap", "train the network first")
     worst = float(compared.max())
-    if not worst <= form.tolerance:
+    if not worst <= TOLERANCE:
         raise UserError(
             f"the {manifest.engine} model does not give torch's coordinates",
-            f"they differ by {worst:.1e} heatmap px, over {form.tolerance:.0e}",
+            f"they differ by {worst:.1e} heatmap px, over {TOLERANCE:.0e}",
             "use other versions of the converter's tools, or another decode form",
         )
     return worst
@@ -61,15 +62,20 @@ def as_nchw(picture: NDArray[np.float32], layout: str) -> NDArray[np.float32]:
     return picture if layout == "NCHW" else np.ascontiguousarray(picture.transpose(0, 3, 1, 2))
 
 
-def _torch_cells(
-    network: Network, form: DecodeForm, picture: NDArray[np.float32]
+def _torch_points(
+    network: Network, form: DecodeForm, manifest: Manifest, picture: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Points [K, 2] in cells, and which of them stand on a clear peak [K]."""
+    """Points [K, 2] in network-input pixels of the torch modules that were converted, finished by the runtime; and
+    which of them stand on a clear peak [K].
+    """
     with torch.no_grad():
         heatmaps = network.module(torch.from_numpy(picture))
-        cells = form.points(heatmaps, network.spec)[0].numpy()
+        decoded = form.build(network.spec).eval()(heatmaps).numpy()
+    if manifest.outputs[0].layout == "NHWC":
+        decoded = decoded.transpose(0, 2, 3, 1)
+    points, _ = finish_decode(manifest, [decoded])
     peaks = heatmaps[0].amax(dim=(1, 2)).numpy()
-    return cells, peaks >= _CLEAR * float(heatmaps.abs().max())
+    return points, peaks >= _CLEAR * float(heatmaps.abs().max())
 
 
 def _pictures(network: Network) -> list[NDArray[np.float32]]:

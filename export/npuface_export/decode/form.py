@@ -52,7 +52,6 @@ class DecodeForm:
             inside it carry the values that INT8 cannot hold; recipes give those 16 bits.
         finish: name of the host half in npuface_runtime.finish.
         finish_params: the numbers that the host half needs.
-        tolerance: largest error that float32 arithmetic alone may cause in a coordinate, in heatmap cells.
     """
 
     name: str
@@ -63,7 +62,6 @@ class DecodeForm:
     build: Callable[[HeatmapSpec], nn.Module]
     finish: str
     finish_params: Callable[[HeatmapSpec], Mapping[str, float]] = field(default=lambda spec: {})
-    tolerance: float = 1e-3
 
 
 def expected_cell(weights: Tensor) -> Tensor:

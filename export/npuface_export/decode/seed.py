@@ -56,5 +56,4 @@ FORM = DecodeForm(
     points=softargmax_points,
     build=Seed,
     finish="coordinates",
-    tolerance=5e-3,
 )
