@@ -17,12 +17,19 @@ from npuface_runtime.errors import UserError
 from npuface_runtime.manifest import Manifest
 from npuface_runtime.preprocess import normalise
 
+
+def _faces(calibration: Path | CalibrationFaces, manifest: Manifest) -> CalibrationFaces:
+    if isinstance(calibration, CalibrationFaces):
+        return calibration
+    return calibration_faces(calibration, manifest.input_size, manifest.preprocess.margin)
+
+
 _FLOAT_ROLES = {"model": "float", "weights": "float_weights"}
 """What the files of the float model are called in an INT8 bundle."""
 
 
 def quantize_bundle(
-    bundle: Path, calibration: Path, out: Path | None = None, *, recipe: Recipe | None = None
+    bundle: Path, calibration: Path | CalibrationFaces, out: Path | None = None, *, recipe: Recipe | None = None
 ) -> Manifest:
     """Quantize a bundle to INT8, measure how far its coordinates move, and compile it where there is a compiler.
 
@@ -30,6 +37,7 @@ def quantize_bundle(
         bundle: float, or already INT8: the float model stays in it, so it can be quantized again.
         calibration: a folder of pictures with faces. Two thirds of them give the ranges, the shift is measured on
             the others; with few pictures it is measured on the same faces, and the recipe in the manifest says so.
+            Or faces that were cut before, where several bundles of one network share them.
         out: where the result goes; in place without it.
         recipe: what gets which type; the converter's safe recipe without it.
 
@@ -49,7 +57,7 @@ def quantize_bundle(
     source, exact = _float_half(manifest, bundle, converter)
     out = out or bundle
     with workspace(out) as folder:
-        faces = calibration_faces(calibration, manifest.input_size, manifest.preprocess.margin)
+        faces = _faces(calibration, manifest)
         pictures = [as_nchw(normalise(picture, exact), exact.input.layout) for picture in faces.varied]
         model = converter.quantize(source, pictures, recipe, folder)
         manifest = with_model(exact, model, "int8")

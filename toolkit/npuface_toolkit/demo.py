@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from npuface_export.calibration import calibration_faces
 from npuface_export.converters.converter import Recipe
 from npuface_export.export import export_bundle
 from npuface_export.quantize import quantize_bundle
@@ -46,6 +47,8 @@ def make_bundles(out: Path, calibration: Path | None, targets: Sequence[str] = T
             write_variations(photograph(), Path(folder), _VARIATIONS)
             return make_bundles(out, Path(folder), targets)
     network = student_network(_CHECKPOINT)
+    _log.info("finding faces to calibrate on")
+    faces = calibration_faces(calibration, network.input_size, network.margin)
     bundles = []
     for name in targets:
         for form, recipe in ((None, None), ("seed", Recipe(decode="int8"))):
@@ -53,6 +56,6 @@ def make_bundles(out: Path, calibration: Path | None, targets: Sequence[str] = T
             _log.info("%s: exporting", bundle.name)
             export_bundle(network, target_by_name(name), bundle, form=form)
             _log.info("%s: quantizing", bundle.name)
-            quantize_bundle(bundle, calibration, recipe=recipe)
+            quantize_bundle(bundle, faces, recipe=recipe)
             bundles.append(bundle)
     return bundles

@@ -30,6 +30,8 @@ def open_model(files: Mapping[str, Path], threads: int, outputs: Sequence[str] |
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY
+    # idle threads that spin take a camera's cores from everything else, another session's threads included
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         model = onnxruntime.InferenceSession(str(files["model"]), options, providers=["CPUExecutionProvider"])
     except _FAILURES as error:

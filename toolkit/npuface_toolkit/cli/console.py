@@ -15,9 +15,13 @@ from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from npuface_benchmarks import tables as benchmark_tables
 from npuface_runtime.errors import UserError
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; everything else on stderr.")]
+
+_FILE_WIDTH = 160
+"""Columns where the result goes to a file or a pipe."""
 
 errors = Console(stderr=True)
 
@@ -48,7 +52,7 @@ class Output:
             if self.as_json:
                 stream.write(json.dumps(self._result, indent=2, allow_nan=False) + "\n")
             else:
-                console = Console(file=stream)
+                console = Console(file=stream, width=None if stream.isatty() else _FILE_WIDTH)
                 for shown in self._tables:
                     console.print(shown)
 
@@ -104,6 +108,18 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
         shown.add_column(column, justify="right" if numeric else "left")
     for row in rows:
         shown.add_row(*(escape(str(cell)) for cell in row))
+    return shown
+
+
+def measured_table(measured: benchmark_tables.Table) -> Table:
+    """A benchmark's table for the terminal; figures to the right."""
+    shown = Table(title=measured.title, title_justify="left")
+    for column in measured.columns:
+        shown.add_column(column.title, justify="right" if column.is_figure else "left")
+    for group in measured.groups:
+        for i, row in enumerate(group.rows):
+            first = group.shared if i == 0 else ("",) * len(group.shared)
+            shown.add_row(*(escape(cell) for cell in (*first, *row)))
     return shown
 
 

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markdown import Markdown
 
-from npuface_toolkit.cli.console import JsonOption, output, table
+from npuface_toolkit.cli.console import JsonOption, measured_table, output, table
 
 
 def register(app: typer.Typer) -> None:
@@ -69,8 +68,8 @@ def bench(
     Example: npuface bench bundle other-bundle --report report/
     """
     from npuface_benchmarks.bench import bench as measure
-    from npuface_benchmarks.markdown import markdown_tables
     from npuface_benchmarks.report import write_report
+    from npuface_benchmarks.tables import answer_tables
     from npuface_toolkit.demo import photograph
     from npuface_toolkit.faces import read_picture
 
@@ -78,7 +77,7 @@ def bench(
         frame = read_picture(picture) if picture else photograph()
         record = measure(bundles, picture=frame, threads=threads or (1, 2), runs=runs)
         write_report(record, report, frame)
-        result.result(record.as_json(), Markdown(markdown_tables(record)), f"report: {report}/report.html")
+        result.result(record.as_json(), *map(measured_table, answer_tables(record)), f"report: {report}/report.html")
 
 
 def demo(
@@ -94,8 +93,8 @@ def demo(
     Example: npuface demo --out demo-out
     """
     from npuface_benchmarks.bench import bench as measure
-    from npuface_benchmarks.markdown import markdown_tables
     from npuface_benchmarks.report import write_report
+    from npuface_benchmarks.tables import answer_tables
     from npuface_toolkit.demo import make_bundles, photograph
 
     with output(as_json, "demonstrating") as result:
@@ -104,7 +103,7 @@ def demo(
         record = measure(bundles, picture=frame)
         write_report(record, out, frame)
         shown = f"picture: {out}/face.png, report: {out}/report.html"
-        result.result(record.as_json(), Markdown(markdown_tables(record)), shown)
+        result.result(record.as_json(), *map(measured_table, answer_tables(record)), shown)
 
 
 def _face_json(face: Any) -> dict[str, Any]:
