@@ -94,6 +94,7 @@ def _progress(status: Any) -> Iterator[None]:
     logger = logging.getLogger("npuface")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    logger.propagate = False  # some tools give the root logger a handler of its own: every line would come twice
     try:
         yield
     finally:
