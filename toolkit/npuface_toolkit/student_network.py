@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from npuface_export.network import Network
-
 from npuface_toolkit.checkpoint import find_checkpoint, load_student
 from npuface_toolkit.samples import MEAN, STD
 from npuface_toolkit.student import STRIDE, HeatmapNetwork

@@ -33,7 +33,6 @@ def export(
     Example: npuface export student-68 --target litert-cpu --out bundle
     """
     from npuface_export.export import export_bundle
-
     from npuface_export.target import target_by_name
     from npuface_toolkit.student_network import student_network
 
@@ -57,9 +56,8 @@ def quantize(
 
     Example: npuface quantize bundle --calibration pictures/
     """
-    from npuface_export.quantize import quantize_bundle
-
     from npuface_export.converters.converter import Recipe
+    from npuface_export.quantize import quantize_bundle
 
     with output(as_json, "quantizing") as result:
         recipe = Recipe(decode=decode_type) if decode_type else None
