@@ -62,8 +62,8 @@ class FaceAligner:
                 caller's to close.
             threads: CPU threads of the engine.
             passes: how often the network sees a face: from the second time on it is cut out around the
-                landmarks of the time before. A second pass mends the cascade's rough framing somewhat and gains
-                nothing with YuNet or UltraFace, at the price of another run of the network.
+                landmarks of the time before. It helps a network that does not take rough framing; the shipped
+                student does, and gains nothing from a second pass.
             colour: order of the frames' channels, "rgb" or "bgr".
 
         Raises:
