@@ -102,6 +102,18 @@ def test_bad_input_gives_one_clear_error(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["broken", "text.txt"]
 
 
+def test_data_of_another_scheme_is_refused(
+    tmp_path: Path, astronaut: np.ndarray, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "face.png"), astronaut[..., ::-1])
+    points = " ".join(str(v) for v in np.random.default_rng(0).uniform(150, 300, 196).round(1))
+    (tmp_path / "list.txt").write_text(f"{points} 150 150 300 300 0 0 0 0 0 0 face.png\n")
+    error = _error(capfd, "evaluate", "student-68", "--data", f"wflw:{tmp_path}/list.txt:{tmp_path}")
+    assert error["why"] == "it has ibug-68 landmarks, the data wflw-98"
+
+
 def test_export_run_and_explain_on_a_real_picture(
     tmp_path: Path, astronaut: np.ndarray, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,5 +137,8 @@ def test_export_run_and_explain_on_a_real_picture(
     assert len(found["faces"]) == 1
     assert len(found["faces"][0]["landmarks"]) == 68
     assert (tmp_path / "face.png").stat().st_size > 10_000
+    model = next(bundle.glob("*.onnx"))
+    model.write_bytes(model.read_bytes()[:-1] + b"?")
+    assert "SHA-256 differ" in _error(capfd, "run", str(bundle), str(picture))["why"]
     eyes = np.array(found["faces"][0]["landmarks"])[[36, 45]]
     np.testing.assert_allclose(eyes, [(197, 107), (255, 104)], atol=8)

@@ -90,7 +90,7 @@ def explain(bundle: BundleArgument, as_json: JsonOption = False) -> None:
 
 def bundle_json(bundle: Path, manifest: Manifest) -> dict[str, Any]:
     """The object that these commands print with --json."""
-    decode = manifest.decode
+    decode, shift = manifest.decode, manifest.coordinate_shift
     return {
         "bundle": str(bundle),
         "target": manifest.target,
@@ -102,7 +102,7 @@ def bundle_json(bundle: Path, manifest: Manifest) -> dict[str, Any]:
         },
         "placement": manifest.placement,
         "parity": manifest.parity,
-        "coordinate_shift": manifest.coordinate_shift,
+        "coordinate_shift": shift and {**shift, "faces": int(shift["faces"])},
         "estimate": manifest.estimate,
         "recipe": manifest.recipe,
     }

@@ -47,8 +47,8 @@ def run(
             write_picture(draw, draw_faces(frame, found))
         data = {"faces": [_face_json(face) for face in found], "engine": description}
         rows = [(i, *(round(float(v)) for v in face.box), f"{face.score:.2f}") for i, face in enumerate(found)]
-        shown = table(f"{picture} on {description}", ("face", "x0", "y0", "x1", "y1", "score"), rows)
-        result.result(data, shown if rows else f"no face found in {picture}")
+        shown = table(str(picture), ("face", "x0", "y0", "x1", "y1", "score"), rows)
+        result.result(data, description, shown if rows else f"no face found in {picture}")
 
 
 def bench(
