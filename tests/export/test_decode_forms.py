@@ -23,8 +23,9 @@ from npuface_runtime.manifest import Decode, HeatmapInfo, Landmarks, Manifest, P
 TOLERANCE = 1e-3
 """Heatmap cells."""
 BUILT_TOLERANCE = {"seed": 5e-3}
-"""A float32 softmax over thousands of cells sums to 1 within some 1e-5 only. The published form's grid is not centred,
-so that error counts up to 95-fold; the other forms divide by their mass."""
+"""The published form sums p times an uncentred coordinate over thousands of cells in float32: what comes after the peak
+is below the sum's last place and vanishes. The other forms sum weights that are zero there, and divide by their mass.
+"""
 REFERENCES: dict[str, Callable[[NDArray[np.float32], HeatmapSpec], NDArray[np.float64]]] = {
     "seed": lambda maps, spec: softargmax(maps, spec.beta),
     "relative-threshold": lambda maps, spec: relative_threshold(maps, spec.threshold),
