@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from npuface_export.decode import DecodeForm
 from npuface_export.network import Network
+from npuface_export.photograph import photograph
 from npuface_runtime.detectors import open_detector
 from npuface_runtime.engines import open_session
 from npuface_runtime.errors import UserError
@@ -80,12 +81,10 @@ def _torch_points(
 
 def _pictures(network: Network) -> list[NDArray[np.float32]]:
     """RGB pictures [S, S, 3], 0..255."""
-    from skimage import data
-
     rng = np.random.default_rng(0)
     size = network.input_size
     noises = [rng.integers(0, 256, (size, size, 3)).astype(np.float32) for _ in range(_NOISES)]
-    frame = np.asarray(data.astronaut(), np.uint8)
+    frame = photograph()
     detector = open_detector("cascade")
     face = crop_of_box(detector.to_landmark_box(detector.detect(frame)[0].box), network.margin)
     crops = (Crop(face.x, face.y, face.side, angle) for angle in _TURNS)

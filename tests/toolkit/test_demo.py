@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from npuface_export.calibration import calibration_faces
-from npuface_toolkit.demo import photograph
+from npuface_export.photograph import photograph
 from npuface_toolkit.variations import varied, write_variations
 
 

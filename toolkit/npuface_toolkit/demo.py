@@ -7,12 +7,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from npuface_export.calibration import calibration_faces
 from npuface_export.converters.converter import Recipe
 from npuface_export.export import export_bundle
+from npuface_export.photograph import photograph
 from npuface_export.quantize import quantize_bundle
 from npuface_export.target import target_by_name
 from npuface_toolkit.student_network import student_network
@@ -23,13 +21,6 @@ _CHECKPOINT = "student-68"
 _VARIATIONS = 48
 
 _log = logging.getLogger("npuface.demo")
-
-
-def photograph() -> NDArray[np.uint8]:
-    """scikit-image's public-domain portrait of Eileen Collins, RGB uint8 [512, 512, 3]."""
-    from skimage import data
-
-    return np.asarray(data.astronaut(), np.uint8)
 
 
 def make_bundles(out: Path, calibration: Path | None, targets: Sequence[str] = TARGETS) -> list[Path]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npuface_export.decode import HeatmapSpec, form_by_name
-from npuface_runtime import FaceAligner, Manifest
+from npuface_runtime import FaceAligner
 from npuface_runtime.errors import UserError
 from npuface_runtime.geometry import box_of_points
 from npuface_toolkit.augment import Augmentation
@@ -62,9 +62,9 @@ def _checkpoint_errors(
 def _bundle_errors(
     model: str, faces: Sequence[Face], scheme: Scheme, points: tuple[int, ...] | None
 ) -> NDArray[np.float64]:
-    _check_scheme(model, Manifest.load(model).landmarks.scheme, scheme)
     predicted = []
     with FaceAligner(model) as aligner:
+        _check_scheme(model, aligner.manifest.landmarks.scheme, scheme)
         for face in faces:
             boxes = box_of_points(face.points)[None]
             predicted.append(aligner.align(read_picture(face.picture), boxes=boxes)[0].landmarks)

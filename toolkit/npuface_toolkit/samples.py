@@ -14,11 +14,11 @@ from npuface_toolkit.augment import Augmentation, augmented_crop, plain_crop
 from npuface_toolkit.faces import Face, check_inside, read_picture
 from npuface_toolkit.heatmaps import boundary_heatmaps
 from npuface_toolkit.schemes import Scheme
+from npuface_toolkit.student import STRIDE
 
 MEAN = 127.5
 STD = 127.5
 """Networks take (rgb - MEAN) / STD."""
-STRIDE = 4
 
 
 def normalise(pictures: Tensor) -> Tensor:

@@ -21,9 +21,9 @@ from npuface_toolkit.losses import heatmap_loss, point_loss
 from npuface_toolkit.metrics import Accuracy, face_errors, summarise
 from npuface_toolkit.predict import predict_cells
 from npuface_toolkit.resume import RunState, load_state, save_state
-from npuface_toolkit.samples import STRIDE, FaceSamples, normalise
+from npuface_toolkit.samples import FaceSamples, normalise
 from npuface_toolkit.schemes import Scheme
-from npuface_toolkit.student import Student, StudentConfig
+from npuface_toolkit.student import STRIDE, Student, StudentConfig
 from npuface_toolkit.training_config import Stage, TrainingConfig, as_json
 
 
@@ -64,7 +64,8 @@ class Trainer:
         shape = StudentConfig(
             config.stages[-1].input_size, scheme.points, len(scheme.boundaries), width=config.width, depth=config.depth
         )
-        self.student = Student(shape).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        student = Student(shape)
+        self.student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
         # the batch-norm statistics are the student's own: averaging them as well breaks the averaged network
         self.average = AveragedModel(self.student, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=False)
 

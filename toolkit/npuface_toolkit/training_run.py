@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from npuface_benchmarks.files import write_all
 from npuface_runtime.errors import UserError
 from npuface_toolkit.checkpoint import StudentInfo, rounded, save_student
 from npuface_toolkit.faces import Face, read_faces
@@ -75,7 +76,7 @@ def train_student(
     trainer.run()
     info, accuracy = _describe(trainer, sources, command)
     save_student(out, trainer.weights(), info)
-    out.with_suffix(".md").write_text(model_card(out.stem, info))
+    write_all(out.parent, {f"{out.stem}.md": model_card(out.stem, info).encode()})
     state_file.unlink(missing_ok=True)
     return accuracy
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from npuface_runtime.errors import UserError
 from npuface_runtime.manifest import TensorInfo
 
 
@@ -44,6 +45,28 @@ class Recipe:
 
     body: str = "int8"
     decode: str = "int16"
+
+
+def check_heatmaps(model: Path, found: tuple[int, ...] | None, heatmap: tuple[int, int, int]) -> None:
+    """Refuse an ONNX-born model whose heatmaps are not [1, K, H, W] of `heatmap`.
+
+    Raises:
+        UserError: it has none, or others.
+    """
+    if found != (1, *heatmap):
+        why = f"its heatmaps have shape {found}, not {(1, *heatmap)}"
+        raise UserError(f"cannot use {model.name}", why, "export the network again")
+
+
+def check_cpu_recipe(recipe: Recipe, why: str) -> None:
+    """Refuse what a CPU engine has no kernels for: anything but an INT8 body with an INT8 or float decode.
+
+    Raises:
+        UserError: with `why` as the reason.
+    """
+    if recipe.body != "int8" or recipe.decode not in ("int8", "float32"):
+        what = f"cannot quantize to {recipe.body} with a decode in {recipe.decode}"
+        raise UserError(what, why, "take a recipe with body int8 and decode float32 or int8")
 
 
 class Converter(Protocol):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from torch import nn
 
-from npuface_export.converters.converter import ModelFiles, Recipe
+from npuface_export.converters.converter import ModelFiles, Recipe, check_cpu_recipe, check_heatmaps
 from npuface_export.converters.onnx_graph import (
     HEATMAPS,
     PICTURES,
@@ -26,7 +26,6 @@ from npuface_export.converters.onnx_graph import (
     tensor_info,
 )
 from npuface_export.quiet import quiet_tools
-from npuface_runtime.errors import UserError
 
 _FILE = "model.onnx"
 
@@ -51,13 +50,7 @@ class OnnxRuntime:
     def describe(self, files: Mapping[str, Path], heatmap: tuple[int, int, int]) -> ModelFiles:
         """Read a model back (see converter.Converter.describe)."""
         model = load_onnx(files["model"])
-        found = shape_of(model, HEATMAPS)
-        if found != (1, *heatmap):
-            raise UserError(
-                f"cannot use {files['model'].name}",
-                f"its heatmaps have shape {found}, not {(1, *heatmap)}",
-                "export the network again",
-            )
+        check_heatmaps(files["model"], shape_of(model, HEATMAPS), heatmap)
         return _files(model, files["model"])
 
     def quantize(
@@ -68,12 +61,9 @@ class OnnxRuntime:
         Raises:
             UserError: the recipe asks for bits that onnxruntime has no kernels for.
         """
-        if recipe.body != "int8" or recipe.decode not in ("int8", "float32"):
-            raise UserError(
-                f"cannot quantize to {recipe.body} with a decode in {recipe.decode}",
-                "onnxruntime's CPU kernels are int8 and float32, and would only imitate 16 bits in float",
-                "take a recipe with body int8 and decode float32 or int8",
-            )
+        check_cpu_recipe(
+            recipe, "onnxruntime's CPU kernels are int8 and float32, and would only imitate 16 bits in float"
+        )
         model = load_onnx(source.files["model"])
         kept = downstream(model, HEATMAPS) if recipe.decode == "float32" else []
         path = folder / _FILE

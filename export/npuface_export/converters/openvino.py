@@ -14,7 +14,7 @@ import openvino
 from numpy.typing import NDArray
 from torch import nn
 
-from npuface_export.converters.converter import ModelFiles, Recipe
+from npuface_export.converters.converter import ModelFiles, Recipe, check_cpu_recipe, check_heatmaps
 from npuface_export.converters.onnx_graph import HEATMAPS, save_onnx
 from npuface_export.converters.onnxruntime import torch_to_onnx
 from npuface_export.quiet import quiet_tools
@@ -47,13 +47,7 @@ class OpenVino:
     def describe(self, files: Mapping[str, Path], heatmap: tuple[int, int, int]) -> ModelFiles:
         """Read a model back (see converter.Converter.describe)."""
         model = _read(files)
-        found = tuple(_heatmap_port(model, files["model"]).get_shape())
-        if found != (1, *heatmap):
-            raise UserError(
-                f"cannot use {files['model'].name}",
-                f"its heatmaps have shape {found}, not {(1, *heatmap)}",
-                "export the network again",
-            )
+        check_heatmaps(files["model"], tuple(_heatmap_port(model, files["model"]).get_shape()), heatmap)
         return _files(model, files)
 
     def quantize(
@@ -64,12 +58,7 @@ class OpenVino:
         Raises:
             UserError: the recipe asks for bits that OpenVINO has no kernels for.
         """
-        if recipe.body != "int8" or recipe.decode not in ("int8", "float32"):
-            raise UserError(
-                f"cannot quantize to {recipe.body} with a decode in {recipe.decode}",
-                "OpenVINO's CPU kernels are int8 and float32, there are none for 16-bit integers",
-                "take a recipe with body int8 and decode float32 or int8",
-            )
+        check_cpu_recipe(recipe, "OpenVINO's CPU kernels are int8 and float32, there are none for 16-bit integers")
         model = _read(source.files)
         kept = _downstream(model, _heatmap_port(model, source.files["model"])) if recipe.decode == "float32" else []
         with quiet_tools():

@@ -33,7 +33,7 @@ class Squash(nn.Module):
 
 def _fixed_depthwise(points: int, kernel: Tensor) -> nn.Conv2d:
     """A depthwise conv without bias whose every channel has the same untrained kernel [h, w]."""
-    conv = nn.Conv2d(points, points, tuple(kernel.shape), groups=points, bias=False)  # type: ignore[arg-type]
+    conv = nn.Conv2d(points, points, (kernel.shape[0], kernel.shape[1]), groups=points, bias=False)
     conv.weight = nn.Parameter(kernel.expand(points, 1, *kernel.shape).clone(), requires_grad=False)
     return conv
 

@@ -70,7 +70,7 @@ def bench(
     from npuface_benchmarks.bench import bench as measure
     from npuface_benchmarks.report import write_report
     from npuface_benchmarks.tables import answer_tables
-    from npuface_toolkit.demo import photograph
+    from npuface_export.photograph import photograph
     from npuface_toolkit.faces import read_picture
 
     with output(as_json, "measuring") as result:
@@ -95,7 +95,8 @@ def demo(
     from npuface_benchmarks.bench import bench as measure
     from npuface_benchmarks.report import write_report
     from npuface_benchmarks.tables import answer_tables
-    from npuface_toolkit.demo import make_bundles, photograph
+    from npuface_export.photograph import photograph
+    from npuface_toolkit.demo import make_bundles
 
     with output(as_json, "demonstrating") as result:
         bundles = make_bundles(out / "bundles", calibration)
