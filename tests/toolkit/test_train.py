@@ -103,6 +103,9 @@ def test_a_run_writes_a_checkpoint_and_its_card(faces: list[Face], tmp_path: Pat
     assert not (tmp_path / "tiny.state").exists()
     with pytest.raises(UserError, match="0 held out"):
         train_student([source], replace(config, held_out=0.0), tmp_path / "x.safetensors", "", lambda _: None)
+    large = replace(config, stages=(Stage(64, epochs=1, batch=32),))
+    with pytest.raises(UserError, match="less than one batch of 32"):
+        train_student([source], large, tmp_path / "x.safetensors", "", lambda _: None)
 
 
 def test_configurations(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def train_student(
         The held-out accuracy of what was written.
 
     Raises:
-        UserError: data or configuration are wrong, nobody is held out, or a file cannot be written.
+        UserError: data or configuration are wrong, nobody is held out, there is less than a batch, or a file cannot be written.
     """
     faces, scheme = read_sources(sources)
     state_file = out.with_suffix(".state")
@@ -72,6 +72,13 @@ def train_student(
             "cannot train on this data",
             f"{len(trainer.training)} of its faces would be trained on, {len(trainer.held_out)} held out",
             "give more identities or another share held_out",
+        )
+    largest = max(stage.batch for stage in config.stages)
+    if len(trainer.training) < largest:  # an epoch takes whole batches only: there would be none
+        raise UserError(
+            "cannot train on this data",
+            f"{len(trainer.training)} faces to train on are less than one batch of {largest}",
+            "give more faces or a smaller batch",
         )
     trainer.run()
     info, accuracy = _describe(trainer, sources, command)
