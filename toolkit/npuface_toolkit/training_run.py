@@ -62,7 +62,8 @@ def train_student(
         The held-out accuracy of what was written.
 
     Raises:
-        UserError: data or configuration are wrong, nobody is held out, there is less than a batch, or a file cannot be written.
+        UserError: data or configuration are wrong, nobody is held out, there is less than a batch to train on, or a
+            file cannot be written.
     """
     faces, scheme = read_sources(sources)
     state_file = out.with_suffix(".state")
