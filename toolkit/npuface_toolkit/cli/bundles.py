@@ -1,4 +1,4 @@
-"""`npuface export`, `quantize`, `compile`, `explain`: from a checkpoint to a bundle, and what is in it."""
+"""`npuface compile`, `explain`, and how every command shows a bundle."""
 
 from __future__ import annotations
 
@@ -17,52 +17,8 @@ OutOption = Annotated[Path | None, typer.Option("--out", help="Where to put the 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the app."""
-    for command in (export, quantize, compile_, explain):
+    for command in (compile_, explain):
         app.command(command.__name__.rstrip("_"))(command)
-
-
-def export(
-    checkpoint: Annotated[str, typer.Argument(help="A .safetensors checkpoint, or a shipped student: student-68.")],
-    target: Annotated[str, typer.Option("--target", help="What to deploy to; see npuface targets.")],
-    out: Annotated[Path, typer.Option("--out", help="The bundle folder to write.")],
-    decode: Annotated[str | None, typer.Option("--decode", help="Force a decode form.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Export a checkpoint to a float bundle for a target.
-
-    Example: npuface export student-68 --target litert-cpu --out bundle
-    """
-    from npuface_export.export import export_bundle
-    from npuface_export.target import target_by_name
-    from npuface_toolkit.student_network import student_network
-
-    with output(as_json, "exporting") as result:
-        chosen = target_by_name(target)
-        manifest = export_bundle(student_network(checkpoint), chosen, out, form=decode)
-        _show(result, out, manifest)
-
-
-def quantize(
-    bundle: BundleArgument,
-    calibration: Annotated[Path, typer.Option("--calibration", help="A folder of pictures with faces.")],
-    out: OutOption = None,
-    decode_type: Annotated[
-        str | None,
-        typer.Option("--decode-type", help="int16, float32 or int8; the target's safe choice without it."),
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Quantize a bundle to INT8, measure the coordinate shift, and compile it where the target has a compiler.
-
-    Example: npuface quantize bundle --calibration pictures/
-    """
-    from npuface_export.converters.converter import Recipe
-    from npuface_export.quantize import quantize_bundle
-
-    with output(as_json, "quantizing") as result:
-        recipe = Recipe(decode=decode_type) if decode_type else None
-        manifest = quantize_bundle(bundle, calibration, out, recipe=recipe)
-        _show(result, out or bundle, manifest)
 
 
 def compile_(bundle: BundleArgument, out: OutOption = None, as_json: JsonOption = False) -> None:
@@ -73,7 +29,7 @@ def compile_(bundle: BundleArgument, out: OutOption = None, as_json: JsonOption 
     from npuface_export.compile import compile_bundle
 
     with output(as_json, "compiling") as result:
-        _show(result, out or bundle, compile_bundle(bundle, out))
+        show(result, out or bundle, compile_bundle(bundle, out))
 
 
 def explain(bundle: BundleArgument, as_json: JsonOption = False) -> None:
@@ -85,7 +41,7 @@ def explain(bundle: BundleArgument, as_json: JsonOption = False) -> None:
         manifest = Manifest.load(bundle)
         for role in manifest.files:
             manifest.file(bundle, role)
-        _show(result, bundle, manifest)
+        show(result, bundle, manifest)
 
 
 def bundle_json(bundle: Path, manifest: Manifest) -> dict[str, Any]:
@@ -108,7 +64,8 @@ def bundle_json(bundle: Path, manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _show(result: Output, bundle: Path, manifest: Manifest) -> None:
+def show(result: Output, bundle: Path, manifest: Manifest) -> None:
+    """Make a bundle the result of a command."""
     data = bundle_json(bundle, manifest)
     result.result(data, _bundle_table(bundle, manifest))
 
