@@ -30,6 +30,11 @@ def relative_threshold(maps: NDArray[np.float32], threshold: float) -> Float64:
     return _mean_cell(np.clip(h - threshold * h.max(axis=(1, 2), keepdims=True), 0, None))
 
 
+def static_threshold(maps: NDArray[np.float32], threshold: float) -> Float64:
+    """The centre of mass of what rises above a fixed level; [1, K, H, W] -> [K, 2]."""
+    return _mean_cell(np.clip(maps[0].astype(np.float64) - threshold, 0, None))
+
+
 def _mean_cell(weights: Float64) -> Float64:
     points = []
     for plane in weights:

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from decode_reference import gaussian_maps, relative_threshold, softargmax
+from decode_reference import gaussian_maps, relative_threshold, softargmax, static_threshold
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ is below the sum's last place and vanishes. The other forms sum weights that are
 REFERENCES: dict[str, Callable[[NDArray[np.float32], HeatmapSpec], NDArray[np.float64]]] = {
     "seed": lambda maps, spec: softargmax(maps, spec.beta),
     "relative-threshold": lambda maps, spec: relative_threshold(maps, spec.threshold),
+    "per-map-maximum": lambda maps, spec: softargmax(maps, spec.beta),
+    "threshold-marginals": lambda maps, spec: static_threshold(maps, spec.threshold),
     "host": lambda maps, spec: relative_threshold(maps, spec.threshold),
 }
 

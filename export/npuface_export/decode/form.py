@@ -46,8 +46,9 @@ class DecodeForm:
         summary: one line for tables.
         rank: place in the order in which forms are tried for a target, the first that it supports wins.
         needs: the operators that the target must have, for given heatmaps.
-        points: the same computation for training: heatmaps [N, K, H, W] -> points [N, K, 2] in cells,
+        points: the same computation in torch: heatmaps [N, K, H, W] -> points [N, K, 2] in cells,
             differentiable and without the precautions that INT8 needs.
+        training_points: what stands for `points` in training, where that has no gradient on some maps.
         build: makes the torch module heatmaps [1, K, H, W] -> output tensor. Modules named `moments`
             inside it carry the values that INT8 cannot hold; recipes give those 16 bits.
         finish: name of the host half in npuface_runtime.finish.
@@ -62,6 +63,7 @@ class DecodeForm:
     build: Callable[[HeatmapSpec], nn.Module]
     finish: str
     finish_params: Callable[[HeatmapSpec], Mapping[str, float]] = field(default=lambda spec: {})
+    training_points: Callable[[Tensor, HeatmapSpec], Tensor] | None = None
 
 
 def expected_cell(weights: Tensor) -> Tensor:

@@ -1,0 +1,54 @@
+"""threshold-marginals: relu(h - t), separable sums, 16-bit moments, division on the host.
+
+The cheapest form: compilers fuse the shift and the relu into the network's last convolution, and what is left
+are two passes over the map. It has no maximum to adapt to, so it needs a network that was trained with it
+in place, whose peaks stand above t on every picture.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from npuface_export.decode.form import DecodeForm, HeatmapSpec, Need, expected_cell
+from npuface_export.decode.marginals import MomentsOf, grid_params, moments_needs
+from npuface_export.decode.relative_threshold import threshold_mass
+
+_SHARPNESS = 40.0
+"""Of the softplus that stands for the relu in training: a map that lies below t as a whole still has a gradient."""
+
+
+class StaticSquash(nn.Module):
+    """Heatmaps [N, K, H, W] -> relu(h - t), the same shape."""
+
+    def __init__(self, spec: HeatmapSpec) -> None:
+        super().__init__()
+        self.threshold = spec.threshold
+
+    def forward(self, heatmaps: Tensor) -> Tensor:
+        """[N, K, H, W] -> [N, K, H, W]."""
+        return torch.relu(heatmaps - self.threshold)
+
+
+def static_threshold_points(heatmaps: Tensor, spec: HeatmapSpec) -> Tensor:
+    """Heatmaps [N, K, H, W] -> points [N, K, 2] in cells: the centre of mass of relu(h - t)."""
+    return expected_cell(torch.relu(heatmaps - spec.threshold))
+
+
+def softened_points(heatmaps: Tensor, spec: HeatmapSpec) -> Tensor:
+    """The same with a softplus for the relu, for training."""
+    return expected_cell(functional.softplus(heatmaps - spec.threshold, beta=_SHARPNESS))
+
+
+FORM = DecodeForm(
+    name="threshold-marginals",
+    summary="relu(h - t), separable sums, 16-bit moments, divided on the host",
+    rank=4,
+    needs=lambda spec: (Need("Sub"), Need("Relu"), *moments_needs(spec)),
+    points=static_threshold_points,
+    training_points=softened_points,
+    build=lambda spec: MomentsOf(StaticSquash(spec), spec),
+    finish="moments",
+    finish_params=lambda spec: {**grid_params(spec), "ideal_mass": threshold_mass(spec)},
+)
