@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from npuface_toolkit.heatmaps import boundary_heatmaps, landmark_heatmaps
-from npuface_toolkit.losses import heatmap_loss, point_loss
+from npuface_toolkit.losses import heatmap_loss, peak_loss, point_loss
 from npuface_toolkit.metrics import face_errors, summarise
 from npuface_toolkit.schemes import IBUG_68, WFLW_98
 
@@ -50,6 +50,14 @@ def test_heatmap_loss_is_one_for_an_empty_prediction_and_zero_for_a_perfect_one(
     target = landmark_heatmaps(torch.full((2, 3, 2), 16.0), 32, 1.5)
     assert heatmap_loss(torch.zeros_like(target), target).item() == pytest.approx(1, abs=1e-5)
     assert heatmap_loss(target, target).item() == 0
+
+
+def test_peak_loss_asks_for_height_and_not_for_more() -> None:
+    target = landmark_heatmaps(torch.tensor([[[5.0, 9.0]]]), 16, 1.5)
+    assert peak_loss(target, target).item() == pytest.approx(0, abs=1e-9)
+    assert peak_loss(0.5 * target, target).item() == pytest.approx(0.25, abs=1e-5)
+    assert peak_loss(2 * target, target).item() == 0
+    assert peak_loss(landmark_heatmaps(torch.tensor([[[14.0, 1.0]]]), 16, 1.5), target).item() > 0.9
 
 
 def test_point_loss_is_the_same_for_the_same_relative_error() -> None:

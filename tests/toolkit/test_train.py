@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import torch
 
@@ -26,24 +24,6 @@ TINY = TrainingConfig(
     ema=0.5,
     workers=0,
 )
-
-
-@pytest.fixture(scope="module")
-def faces(tmp_path_factory: pytest.TempPathFactory) -> list[Face]:
-    """Twelve drawn faces: dark ovals with bright dots, the points an ellipse of 68."""
-    folder = tmp_path_factory.mktemp("faces")
-    rng = np.random.default_rng(0)
-    angles = np.linspace(0, 2 * np.pi, 68, endpoint=False)
-    made = []
-    for number in range(12):
-        centre = rng.uniform(60, 100, 2)
-        points = (centre + np.stack([40 * np.cos(angles), 50 * np.sin(angles)], axis=1)).astype(np.float32)
-        picture = np.full((160, 160, 3), 60, np.uint8)
-        cv2.ellipse(picture, tuple(int(v) for v in centre), (40, 50), 0, 0, 360, (180, 170, 160), -1)
-        file = folder / f"person{number}_00.png"
-        cv2.imwrite(str(file), picture)
-        made.append(Face(file, points, f"person{number}"))
-    return made
 
 
 def test_training_lowers_the_loss(faces: list[Face]) -> None:
@@ -90,10 +70,7 @@ def test_a_state_of_another_configuration_or_a_damaged_one_is_refused(faces: lis
         Trainer(faces, IBUG_68, one, state).run()
 
 
-def test_a_run_writes_a_checkpoint_and_its_card(faces: list[Face], tmp_path: Path) -> None:
-    lines = [f"{face.picture.name}," + ",".join(str(v) for v in face.points.ravel()) for face in faces]
-    (tmp_path / "labels.csv").write_text("\n".join(lines))
-    source = f"points:{tmp_path}/labels.csv:{faces[0].picture.parent}"
+def test_a_run_writes_a_checkpoint_and_its_card(source: str, tmp_path: Path) -> None:
     config = replace(TINY, stages=TINY.stages[:1])
     accuracy = train_student([source], config, tmp_path / "tiny.safetensors", "npuface train", lambda _: None)
     _, info = load_student(str(tmp_path / "tiny.safetensors"))
@@ -106,6 +83,21 @@ def test_a_run_writes_a_checkpoint_and_its_card(faces: list[Face], tmp_path: Pat
     large = replace(config, stages=(Stage(64, epochs=1, batch=32),))
     with pytest.raises(UserError, match="less than one batch of 32"):
         train_student([source], large, tmp_path / "x.safetensors", "", lambda _: None)
+
+
+def test_a_run_starts_from_a_checkpoint(source: str, faces: list[Face], tmp_path: Path) -> None:
+    config = replace(TINY, stages=TINY.stages[:1])
+    first = tmp_path / "first.safetensors"
+    train_student([source], config, first, "", lambda _: None)
+    started = Trainer(faces, IBUG_68, replace(config, start=str(first), seed=1))
+    fresh = Trainer(faces, IBUG_68, replace(config, seed=1))
+    kept = load_student(str(first))[0].state_dict()
+    assert all(torch.equal(weight, kept[name]) for name, weight in started.student.state_dict().items())
+    assert not torch.equal(fresh.student.head.heatmaps.weight, kept["head.heatmaps.weight"])
+    with pytest.raises(UserError, match="a network of the shape"):
+        Trainer(faces, IBUG_68, replace(config, start=str(first), width=0.5))
+    with pytest.raises(UserError, match="no such file"):
+        Trainer(faces, IBUG_68, replace(config, start="nobody"))
 
 
 def test_configurations(tmp_path: Path) -> None:

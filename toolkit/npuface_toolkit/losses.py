@@ -10,11 +10,12 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Coefficients of equation (6): a1 L_h(edge) + a2 L_h(heat) + a3 L_p(points)."""
+    """Coefficients of equation (6): a1 L_h(edge) + a2 L_h(heat) + a3 L_p(points); and of peak_loss, our own."""
 
     edges: float = 0.3
     heatmaps: float = 1.0
     points: float = 1.0
+    peaks: float = 0.0
 
 
 def heatmap_loss(predicted: Tensor, target: Tensor) -> Tensor:
@@ -24,6 +25,17 @@ def heatmap_loss(predicted: Tensor, target: Tensor) -> Tensor:
     """
     error = (predicted.float() - target).square().sum(dim=(-2, -1))
     return (error / target.square().sum(dim=(-2, -1)).clamp_min(1.0)).mean()
+
+
+def peak_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """How far the peaks stand below those of the target, squared, mean over maps. [N, K, H, W] -> scalar.
+
+    The level of a peak is the map's projection on its target, sum(h g) / sum(g^2), which is 1 for h = g. Where a
+    network is unsure, the squared error of a map is least with a low and wide peak; a decode with a fixed threshold
+    needs a high one.
+    """
+    level = (predicted.float() * target).sum(dim=(-2, -1)) / target.square().sum(dim=(-2, -1)).clamp_min(1.0)
+    return functional.relu(1 - level).square().mean()
 
 
 def point_loss(predicted: Tensor, target: Tensor, cells: int) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from npuface_export.decode import HeatmapSpec, form_by_name
+from npuface_runtime.errors import UserError
+from npuface_toolkit.checkpoint import load_student
 from npuface_toolkit.faces import Face, split_by_identity
 from npuface_toolkit.heatmaps import landmark_heatmaps
-from npuface_toolkit.losses import heatmap_loss, point_loss
+from npuface_toolkit.losses import heatmap_loss, peak_loss, point_loss
 from npuface_toolkit.metrics import Accuracy, face_errors, summarise
 from npuface_toolkit.predict import predict_cells
 from npuface_toolkit.resume import RunState, load_state, save_state
@@ -65,6 +67,8 @@ class Trainer:
             config.stages[-1].input_size, scheme.points, len(scheme.boundaries), width=config.width, depth=config.depth
         )
         student = Student(shape)
+        if config.start:
+            _start_from(student, config.start)
         self.student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
         # the batch-norm statistics are the student's own: averaging them as well breaks the averaged network
         self.average = AveragedModel(self.student, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=False)
@@ -138,16 +142,19 @@ class Trainer:
             out = self.student(pictures)
         heatmaps = out.heatmaps.float()
         cells = heatmaps.shape[-1]
-        predicted = self.form.points(heatmaps, self.spec(cells))
+        target = landmark_heatmaps(points, cells, self.config.sigma)
+        decode = self.form.training_points or self.form.points
         return (
             weights.edges * heatmap_loss(out.edges, edges)
-            + weights.heatmaps * heatmap_loss(heatmaps, landmark_heatmaps(points, cells, self.config.sigma))
-            + weights.points * point_loss(predicted, points, cells)
+            + weights.heatmaps * heatmap_loss(heatmaps, target)
+            + weights.peaks * peak_loss(heatmaps, target)
+            + weights.points * point_loss(decode(heatmaps, self.spec(cells)), points, cells)
         )
 
     def spec(self, cells: int) -> HeatmapSpec:
         """What the decode form is built for at that heatmap size."""
-        return HeatmapSpec(self.scheme.points, cells, cells, threshold=self.config.threshold)
+        config = self.config
+        return HeatmapSpec(self.scheme.points, cells, cells, config.beta or 20.0, config.threshold, config.sigma)
 
     def measure(self, samples: FaceSamples) -> Accuracy:
         """Accuracy of the averaged weights."""
@@ -157,6 +164,22 @@ class Trainer:
     def weights(self) -> dict[str, Tensor]:
         """The averaged weights, as a checkpoint holds them."""
         return dict(self.average.module.state_dict())
+
+
+def _start_from(student: Student, checkpoint: str) -> None:
+    """Take the weights of a checkpoint, trained at whatever input size.
+
+    Raises:
+        UserError: it cannot be opened, or is a network of another shape.
+    """
+    other, _ = load_student(checkpoint)
+    if replace(other.config, input_size=student.config.input_size) != student.config:
+        raise UserError(
+            f"cannot start from {checkpoint}",
+            f"it is a network of the shape {other.config}, the configuration says {student.config}",
+            "give a checkpoint of the same width, depth and landmark scheme",
+        )
+    student.load_state_dict(other.state_dict())
 
 
 def _cosine(step: int, steps: int, warmup: float) -> float:

@@ -39,8 +39,10 @@ class TrainingConfig:
     Attributes:
         stages: one after the other, the same weights growing from small pictures to large ones.
         width, depth: shape of the student (see StudentConfig).
+        start: a checkpoint, or a shipped student, whose weights to start from; empty starts from random ones.
         decode: the decode form in place while training.
         threshold: of that form.
+        beta: of that form, where it is one with a softmax; 0 trains with 20 and chooses what suits best afterwards.
         sigma: of the target heatmaps, in cells.
         held_out: share of the identities never trained on.
         weight_decay, ema: of AdamW, and the decay of the averaged weights a step; 0 keeps the last weights.
@@ -52,8 +54,10 @@ class TrainingConfig:
     stages: tuple[Stage, ...]
     width: float = 1.0
     depth: int = 4
+    start: str = ""
     decode: str = "relative-threshold"
     threshold: float = 0.3
+    beta: float = 0.0
     sigma: float = 1.5
     held_out: float = 0.2
     weight_decay: float = 1e-3
@@ -77,18 +81,26 @@ def read_config(path: Path) -> TrainingConfig:
         raise UserError(f"cannot read the configuration {path}", "there is no such file", "check the path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the configuration {path}", f"it is not TOML ({error})", "mend the file") from None
+    return build_config(raw, str(path))
+
+
+def build_config(raw: dict[str, Any], source: str) -> TrainingConfig:
+    """A configuration of plain data, as TOML gives it; `source` is for the messages.
+
+    Raises:
+        UserError: a key or value is not known.
+    """
+    what = f"cannot read the configuration {source}"
     try:
-        stages = tuple(Stage(**stage) for stage in raw.pop("stages"))
-        loss = LossWeights(**raw.pop("loss", {}))
-        augmentation = Augmentation(**raw.pop("augmentation", {}))
-        config = TrainingConfig(stages=stages, loss=loss, augmentation=augmentation, **raw)
+        plain = {key: value for key, value in raw.items() if key not in ("stages", "loss", "augmentation")}
+        stages = tuple(Stage(**stage) for stage in raw["stages"])
+        loss, augmentation = LossWeights(**raw.get("loss", {})), Augmentation(**raw.get("augmentation", {}))
+        config = TrainingConfig(stages=stages, loss=loss, augmentation=augmentation, **plain)
     except (KeyError, TypeError) as error:
         known = ", ".join(f.name for f in dataclasses.fields(TrainingConfig))
-        raise UserError(f"cannot read the configuration {path}", str(error), f"the keys are {known}") from None
+        raise UserError(what, str(error), f"the keys are {known}") from None
     if not config.stages or config.precision not in ("bf16", "fp32"):
-        raise UserError(
-            f"cannot read the configuration {path}", "it needs a stage, and precision bf16 or fp32", "mend the file"
-        )
+        raise UserError(what, "it needs a stage, and precision bf16 or fp32", "mend the file")
     return config
 
 

@@ -120,7 +120,7 @@ def _describe(trainer: Trainer, sources: Sequence[str], command: str) -> tuple[S
         scheme.name,
         decode=config.decode,
         threshold=config.threshold,
-        beta=fit_beta(trainer.average, seen, spec),
+        beta=config.beta or fit_beta(trainer.average, seen, spec),
         margin=config.augmentation.margin,
         sigma=config.sigma,
         facts=facts,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +27,9 @@ def train(
     data: DataOption,
     out: Annotated[Path, typer.Option("--out", help="The .safetensors file to write; its model card lies beside it.")],
     config: Annotated[str, typer.Option("--config", help="A TOML file, or a shipped configuration.")] = "student-68",
+    start: Annotated[
+        str | None, typer.Option("--start", help="A checkpoint whose weights to start from; the configuration's else.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a student. A killed run goes on where it was when the same command runs again.
@@ -49,7 +52,9 @@ def train(
 
     with output(as_json, "training") as result:
         command = shlex.join(["npuface", *(out.name if word == str(out) else word for word in sys.argv[1:])])
-        accuracy = train_student(data, read_config(find_config(config)), out, command, report)
+        read = read_config(find_config(config))
+        chosen = read if start is None else replace(read, start=start)
+        accuracy = train_student(data, chosen, out, command, report)
         shown = table(str(out), ("held-out NME", "failure rate", "AUC", "faces"), [_row(asdict(accuracy))])
         result.result({"checkpoint": str(out)} | asdict(accuracy), shown)
 

@@ -1,0 +1,118 @@
+"""Trials: every variant from the same start, nothing done twice, and a table that says what was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from npuface_runtime.errors import UserError
+from npuface_toolkit.checkpoint import load_student
+from npuface_toolkit.schemes import IBUG_68
+from npuface_toolkit.trial import Result, find_trial, read_trial, run_trial
+from npuface_toolkit.trial_measure import Measured, TrialFaces, trial_faces
+from npuface_toolkit.trial_table import trial_columns, trial_markdown, trial_rows
+
+TINY = """
+seeds = [0, 1]
+[base]
+width = 0.25
+depth = 2
+held_out = 0.3
+ema = 0.0
+workers = 0
+stages = [{ input_size = 64, epochs = 1, batch = 4 }]
+[warm]
+loss = { points = 0.0 }
+[variants.first]
+measured = []
+[variants.second]
+decode = "threshold-marginals"
+loss = { peaks = 2.0 }
+measured = []
+"""
+NOBODY = TrialFaces(IBUG_68, {}, frozenset(), ())
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+def test_a_variant_changes_the_base_key_by_key(tiny: Path) -> None:
+    trial = read_trial(tiny)
+    assert trial.warm is not None
+    assert trial.warm.loss.points == 0
+    second = trial.variants["second"].config
+    assert (second.loss.peaks, second.loss.heatmaps, second.width) == (2.0, 1.0, 0.25)
+    assert trial.variants["first"].config.decode == "relative-threshold"
+
+
+def test_the_shipped_trial_gives_every_variant_the_same_schedule() -> None:
+    trial = read_trial(find_trial("decode"))
+    assert len(trial.seeds) >= 3
+    assert len({variant.config.stages for variant in trial.variants.values()}) == 1
+    assert trial.warm is not None
+    assert trial.warm.loss.points == 0, "the start favours no decode"
+
+
+def test_every_network_is_trained_once(tiny: Path, source: str, tmp_path: Path) -> None:
+    trained: list[str] = []
+
+    def run() -> list[Result]:
+        return run_trial(read_trial(tiny), [source], NOBODY, tmp_path / "out", lambda name, _: trained.append(name))
+
+    assert run() == []
+    assert trained == ["warm-0", "first-0", "second-0", "warm-1", "first-1", "second-1"]
+    _, info = load_student(str(tmp_path / "out" / "second-1.safetensors"))
+    assert info.decode == "threshold-marginals"
+    assert info.facts["config"]["start"].endswith("warm-1.safetensors")
+    run()
+    assert len(trained) == 6, "nothing is trained again"
+    tiny.write_text(TINY.replace("peaks = 2.0", "peaks = 3.0"))
+    with pytest.raises(UserError, match="second-0 was trained with another configuration"):
+        run()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("depth = 2", "deepness = 2", "deepness"),
+        ("seeds = [0, 1]", "seeds = []", "at least one seed"),
+        ("[base]", "[basis]", "base"),
+        ("seeds = [0, 1]", "seeds = [", "Invalid|Unclosed|Expected|expected"),
+    ],
+)
+def test_a_wrong_trial_is_refused(tiny: Path, old: str, new: str, reason: str) -> None:
+    tiny.write_text(TINY.replace(old, new))
+    with pytest.raises(UserError, match=reason):
+        read_trial(tiny)
+
+
+def test_a_missing_trial_is_refused() -> None:
+    with pytest.raises(UserError, match="No such file"):
+        read_trial(find_trial("nothing"))
+
+
+def test_the_table_shows_mean_and_spread_and_the_paired_difference() -> None:
+    def result(variant: str, seed: int, exact: float, quantized: float) -> Result:
+        return Result(variant, seed, "host", Measured({"held out": exact}, {"held out": quantized}, 0.05))
+
+    results = [result("a", 0, 0.05, 0.06), result("a", 1, 0.07, 0.08), result("b", 0, 0.04, 0.045)]
+    results.append(result("b", 1, 0.06, 0.065))
+    assert len(trial_columns(results)) == len(trial_rows(results)[0])
+    first, second = trial_rows(results)
+    assert first == ("a", "host", "6.00 ± 1.41", "7.00 ± 1.41", "0.050", "+1.00")
+    assert second[-1] == "-0.50"
+    assert trial_markdown(results).count("\n") == 4
+
+
+def test_trial_faces_are_of_people_that_training_never_sees(source: str) -> None:
+    faces = trial_faces([source], [source], 0.3)
+    unseen = {face.identity for face in faces.measured["held out"]}
+    assert unseen
+    assert not unseen & {face.identity for face in faces.calibration}
+    assert faces.points("held out") is None
+    assert len(faces.points("labels without jaw") or ()) == 68 - len(IBUG_68.jaw)

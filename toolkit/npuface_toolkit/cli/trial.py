@@ -1,0 +1,58 @@
+"""`npuface trial`: train several configurations over several seeds and compare them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from npuface_toolkit.cli.console import JsonOption, output, table
+from npuface_toolkit.cli.training import DataOption
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command()(trial)
+
+
+def trial(
+    question: Annotated[str, typer.Argument(help="A trial: a TOML file, or a shipped one: decode.")],
+    data: DataOption,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder of checkpoints and results; a killed trial goes on there.")
+    ],
+    also: Annotated[
+        list[str] | None,
+        typer.Option("--also", help="Faces that no training sees, measured without the face contour. Repeatable."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train every variant of a trial with every seed, and print NME in float and in INT8 on people never seen.
+
+    Example: npuface trial decode --data points:labels.csv:pictures --out trial/
+    """
+    import logging
+
+    from npuface_benchmarks.files import write_all
+    from npuface_toolkit.train import EpochReport
+    from npuface_toolkit.trial import find_trial, read_trial, run_trial
+    from npuface_toolkit.trial_measure import trial_faces
+    from npuface_toolkit.trial_table import trial_columns, trial_json, trial_markdown, trial_rows
+
+    logger = logging.getLogger("npuface.trial")
+
+    def report(name: str, epoch: EpochReport) -> None:
+        logger.info("%s: epoch %d/%d, loss %.3f, %.0f s", name, epoch.epoch, epoch.epochs, epoch.loss, epoch.seconds)
+
+    with output(as_json, "training") as result:
+        asked = read_trial(find_trial(question))
+        share = next(iter(asked.variants.values())).config.held_out
+        results = run_trial(asked, data, trial_faces(data, also or [], share), out, report)
+        written = {"results.json": trial_json(results).encode(), "table.md": trial_markdown(results).encode()}
+        write_all(out, written)
+        shown = table(
+            f"trial {question}, {len(asked.seeds)} seeds, NME in %", trial_columns(results), trial_rows(results)
+        )
+        result.result({"out": str(out), "results": json.loads(trial_json(results))}, shown)

@@ -1,0 +1,98 @@
+"""What a trial measures of one network: NME in float and in INT8, on real engines, on people it never saw."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from npuface_export.export import export_bundle
+from npuface_export.quantize import quantize_bundle
+from npuface_export.target import target_by_name
+from npuface_runtime.errors import UserError
+from npuface_toolkit.evaluate import evaluate
+from npuface_toolkit.faces import Face, split_by_identity
+from npuface_toolkit.schemes import Scheme
+from npuface_toolkit.student_network import student_network
+from npuface_toolkit.training_run import read_sources
+
+_TARGET = "litert-cpu"
+"""Its INT8 kernels are also the oracle for the Ethos-U NPUs."""
+_CALIBRATION = 90
+
+
+@dataclass(frozen=True)
+class TrialFaces:
+    """Whom a trial measures on.
+
+    Attributes:
+        scheme: of every face.
+        measured: faces by the name of their set.
+        without_jaw: names of the sets on which the face contour is left out.
+        calibration: faces of training people, whose pictures calibrate.
+    """
+
+    scheme: Scheme
+    measured: Mapping[str, Sequence[Face]]
+    without_jaw: frozenset[str]
+    calibration: Sequence[Face]
+
+    def points(self, name: str) -> tuple[int, ...] | None:
+        """The landmarks that count on a set; None for all."""
+        if name not in self.without_jaw:
+            return None
+        return tuple(p for p in range(self.scheme.points) if p not in self.scheme.jaw)
+
+
+def trial_faces(sources: Sequence[str], also: Sequence[str], held_out: float) -> TrialFaces:
+    """The faces of a trial: people held out of `sources`, and every face of `also`, without the face contour.
+
+    Raises:
+        UserError: a source cannot be read, or the landmark schemes differ.
+    """
+    faces, scheme = read_sources(sources)
+    training, unseen = split_by_identity(faces, held_out)
+    measured: dict[str, Sequence[Face]] = {"held out": unseen}
+    for source in also:
+        more, other = read_sources([source])
+        if other.name != scheme.name:
+            raise UserError(f"cannot measure on {source}", f"it has {other.name} landmarks", f"give {scheme.name} data")
+        measured[f"{Path(source.split(':')[1]).stem} without jaw"] = more
+    return TrialFaces(scheme, measured, frozenset(measured) - {"held out"}, training)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Figures of one network in one decode form, by set: NME as a fraction; the mean INT8 shift in heatmap cells."""
+
+    float_nme: Mapping[str, float]
+    int8_nme: Mapping[str, float]
+    shift: float
+
+    def as_json(self) -> str:
+        """As a file keeps it."""
+        return json.dumps(asdict(self), indent=2)
+
+
+def measure(checkpoint: Path, form: str, faces: TrialFaces) -> Measured:
+    """Export a checkpoint with a decode form to LiteRT, quantize it, and run both bundles on every set."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        pictures = folder / "pictures"
+        pictures.mkdir()
+        for face in faces.calibration[:: max(1, len(faces.calibration) // _CALIBRATION)]:
+            (pictures / f"{face.picture.parent.name}-{face.picture.name}").symlink_to(face.picture.resolve())
+        exact, quantized = folder / "exact", folder / "quantized"
+        export_bundle(student_network(str(checkpoint)), target_by_name(_TARGET), exact, form=form)
+        manifest = quantize_bundle(exact, pictures, quantized)
+        nme = {
+            bundle: {
+                name: evaluate(str(bundle), chosen, faces.scheme, faces.points(name)).nme
+                for name, chosen in faces.measured.items()
+            }
+            for bundle in (exact, quantized)
+        }
+        shift = manifest.coordinate_shift or {}
+        return Measured(nme[exact], nme[quantized], float(shift["mean_px"]))
