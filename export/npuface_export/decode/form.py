@@ -19,6 +19,8 @@ class HeatmapSpec:
         beta: inverse temperature of the softmax, for forms that have one.
         threshold: share of a map's maximum below which cells do not count, for forms that have one.
         sigma: standard deviation in cells of the peaks that the network was trained to draw.
+        kind: what enters the decode: "heatmaps"; "heatmap-offset", K heatmaps followed by K x-offsets and K y-offsets
+            in cells; or "simcc", a classifier of columns and one of rows for each landmark.
     """
 
     points: int
@@ -27,14 +29,30 @@ class HeatmapSpec:
     beta: float = 20.0
     threshold: float = 0.3
     sigma: float = 1.5
+    kind: str = "heatmaps"
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        """Of the one tensor that enters the decode."""
+        k, h, w = self.points, self.height, self.width
+        return {"heatmaps": (1, k, h, w), "heatmap-offset": (1, 3 * k, h, w), "simcc": (1, k, 1, w + h)}[self.kind]
 
 
 @dataclass(frozen=True)
 class Need:
-    """One operator that a form asks of the NPU: its ONNX name and, where it has one, its kernel (h, w)."""
+    """One operator that a form asks of the NPU.
+
+    Attributes:
+        operator: its ONNX name.
+        kernel: (height, width), where it has one.
+        stride: (down, across), where it has one.
+        work: output elements times the cells of the kernel, for one face: multiply-adds, or elements touched.
+    """
 
     operator: str
     kernel: tuple[int, int] | None = None
+    stride: tuple[int, int] | None = None
+    work: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,13 +64,14 @@ class DecodeForm:
         summary: one line for tables.
         rank: place in the order in which forms are tried for a target, the first that it supports wins.
         needs: the operators that the target must have, for given heatmaps.
-        points: the same computation in torch: heatmaps [N, K, H, W] -> points [N, K, 2] in cells,
-            differentiable and without the precautions that INT8 needs.
+        points: the same computation in torch: what enters the decode [N, C, H, W] (HeatmapSpec.input_shape) ->
+            points [N, K, 2] in cells, differentiable and without the precautions that INT8 needs.
         training_points: what stands for `points` in training, where that has no gradient on some maps.
-        build: makes the torch module heatmaps [1, K, H, W] -> output tensor. Modules named `moments`
-            inside it carry the values that INT8 cannot hold; recipes give those 16 bits.
+        build: makes the torch module that computes what leaves the NPU from what enters the decode. Modules named
+            `moments` inside it carry the values that INT8 cannot hold; recipes give those 16 bits.
         finish: name of the host half in npuface_runtime.finish.
         finish_params: the numbers that the host half needs.
+        kinds: what it decodes, of HeatmapSpec.kind.
     """
 
     name: str
@@ -64,6 +83,7 @@ class DecodeForm:
     finish: str
     finish_params: Callable[[HeatmapSpec], Mapping[str, float]] = field(default=lambda spec: {})
     training_points: Callable[[Tensor, HeatmapSpec], Tensor] | None = None
+    kinds: tuple[str, ...] = ("heatmaps",)
 
 
 def expected_cell(weights: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from npuface_export.decode.form import DecodeForm, HeatmapSpec, Need, expected_cell
+from npuface_export.decode.needs import depthwise, softmax_needs
 
 
 class Seed(nn.Module):
@@ -44,8 +45,8 @@ def softargmax_points(heatmaps: Tensor, spec: HeatmapSpec) -> Tensor:
 
 
 def _needs(spec: HeatmapSpec) -> tuple[Need, ...]:
-    plain = tuple(Need(operator) for operator in ("Mul", "Reshape", "Softmax", "Concat"))
-    return (*plain, Need("Conv", (spec.height, spec.width)))
+    conv = depthwise(spec, (spec.height, spec.width))
+    return (*softmax_needs(spec), conv, conv, Need("Concat", work=2 * spec.points))
 
 
 FORM = DecodeForm(

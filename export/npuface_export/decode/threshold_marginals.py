@@ -11,24 +11,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from npuface_export.decode.form import DecodeForm, HeatmapSpec, Need, expected_cell
-from npuface_export.decode.marginals import MomentsOf, grid_params, moments_needs
+from npuface_export.decode.form import DecodeForm, HeatmapSpec, expected_cell
+from npuface_export.decode.needs import elementwise, marginals_needs, moments_needs
 from npuface_export.decode.relative_threshold import threshold_mass
+from npuface_export.decode.sums import MomentsOf, grid_params
 
 _SHARPNESS = 40.0
 """Of the softplus that stands for the relu in training: a map that lies below t as a whole still has a gradient."""
 
 
 class StaticSquash(nn.Module):
-    """Heatmaps [N, K, H, W] -> relu(h - t), the same shape."""
+    """Squash: relu(h - t)."""
 
     def __init__(self, spec: HeatmapSpec) -> None:
         super().__init__()
         self.threshold = spec.threshold
 
-    def forward(self, heatmaps: Tensor) -> Tensor:
+    def forward(self, heatmaps: Tensor) -> tuple[Tensor]:
         """[N, K, H, W] -> [N, K, H, W]."""
-        return torch.relu(heatmaps - self.threshold)
+        return (torch.relu(heatmaps - self.threshold),)
 
 
 def static_threshold_points(heatmaps: Tensor, spec: HeatmapSpec) -> Tensor:
@@ -45,10 +46,15 @@ FORM = DecodeForm(
     name="threshold-marginals",
     summary="relu(h - t), separable sums, 16-bit moments, divided on the host",
     rank=4,
-    needs=lambda spec: (Need("Sub"), Need("Relu"), *moments_needs(spec)),
+    needs=lambda spec: (
+        elementwise("Sub", spec),
+        elementwise("Relu", spec),
+        *marginals_needs(spec),
+        *moments_needs(spec),
+    ),
     points=static_threshold_points,
     training_points=softened_points,
     build=lambda spec: MomentsOf(StaticSquash(spec), spec),
     finish="moments",
-    finish_params=lambda spec: {**grid_params(spec), "ideal_mass": threshold_mass(spec)},
+    finish_params=lambda spec: {**grid_params(spec.height, spec.width), "ideal_mass": threshold_mass(spec)},
 )
