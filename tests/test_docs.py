@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from npuface_export.decode import FORMS, HeatmapSpec, form_by_name
-from npuface_runtime.finish import FINISHES, finish_decode
+from npuface_runtime.finish import finish_decode
+from npuface_runtime.host_halves import HOST_HALVES
 from npuface_runtime.manifest import (
     Decode,
     FileInfo,
@@ -67,7 +68,7 @@ def moments_manifest(tensor: TensorInfo) -> Manifest:
         outputs=(tensor,),
         preprocess=Preprocess((0, 0, 0), (1, 1, 1), 1.3),
         landmarks=Landmarks("test", SPEC.points),
-        heatmap=HeatmapInfo(SPEC.height, SPEC.width, STRIDE, "heatmaps"),
+        heatmap=HeatmapInfo(SPEC.height, SPEC.width, (STRIDE, STRIDE), (1.5, 1.5), "heatmaps"),
         decode=Decode(form.name, form.finish, form.finish_params(SPEC), 0),
     )
 
@@ -119,8 +120,8 @@ def test_a_stale_table_would_be_caught() -> None:
 def test_every_field_of_a_manifest_is_described() -> None:
     parts = (Manifest, FileInfo, TensorInfo, Preprocess, Landmarks, HeatmapInfo, Decode)
     names = {field.name for part in parts for field in fields(part)}
-    params = {param for finish in FINISHES.values() for param in finish.params} - {"threshold"}
-    assert undocumented(page("bundle.md"), names | set(FINISHES) | params) == set()
+    params = {param for finish in HOST_HALVES.values() for param in finish.params} - {"threshold"}
+    assert undocumented(page("bundle.md"), names | set(HOST_HALVES) | params) == set()
 
 
 def test_every_decode_form_is_described() -> None:

@@ -71,8 +71,8 @@ def _cells(bundle: Path, unseen: list[Face]) -> np.ndarray:
             box = box_of_points(face.points)
             (found,) = aligner.align(read_picture(face.picture), boxes=box[None])
             crop = crop_of_box(box, manifest.preprocess.margin)
-            inside = crop.to_input(found.landmarks, manifest.input_size)
-            cells.append((inside + 0.5) / manifest.heatmap.stride - 0.5)
+            inside = crop.to_input(found.landmarks, manifest.input_shape)
+            cells.append(manifest.heatmap.to_cells(inside))
     return np.stack(cells)
 
 
@@ -114,7 +114,7 @@ def test_nme_survives_int8(bundles: dict[str, Path], faces: Faces, float_cells: 
 
     def nme(cells: np.ndarray) -> float:
         inside = (cells + 0.5) * 4 - 0.5
-        frame = np.stack([crop.to_frame(points, 256) for crop, points in zip(crops, inside, strict=True)])
+        frame = np.stack([crop.to_frame(points, (256, 256)) for crop, points in zip(crops, inside, strict=True)])
         return float(face_errors(frame, truth, IBUG_68).mean())
 
     whole = nme(float_cells["litert-cpu"])

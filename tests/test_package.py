@@ -41,8 +41,9 @@ frame = np.load(sys.argv[2])
 manifest = nr.Manifest.load(sys.argv[1])
 files = {"model": manifest.file(sys.argv[1], "model")}
 with nr.open_session(manifest.engine, files, 1) as session:
-    side = manifest.input_size
-    picture = nr.prepare(frame, nr.Crop((side - 1) / 2, (side - 1) / 2, side), manifest)
+    height, width = manifest.input_shape
+    crop = nr.Crop((width - 1) / 2, (height - 1) / 2, min(height, width))
+    picture = nr.prepare(frame, crop, manifest)
     points, confidence = nr.finish_decode(manifest, session.run(picture))
     engine = session.description
 

@@ -205,14 +205,16 @@ def _result(subject: _Subject, timings: tuple[Timing, ...]) -> BundleResult:
         precision=manifest.precision,
         decode=manifest.decode.form,
         decode_precision=None if manifest.recipe is None else str(manifest.recipe.get("decode")),
-        input_size=manifest.input_size,
+        input_shape=manifest.input_shape,
         points=manifest.landmarks.points,
         heatmap=candidate.heatmap[1:],
         bytes_out=_bytes(manifest.outputs),
         heatmap_bytes=_bytes(heatmaps),
         heatmap_dtype=heatmaps[0].dtype,
         landmarks=tuple((float(x), float(y)) for x, y in coordinates),
-        difference=_difference(coordinates, softargmax, subject.crop.side / manifest.heatmap.width),
+        difference=_difference(
+            coordinates, softargmax, subject.crop.pixel(manifest.input_shape) * np.asarray(manifest.heatmap.scale)
+        ),
         placement=figures.placement,
         parity=figures.parity,
         coordinate_shift=figures.coordinate_shift,
@@ -226,7 +228,7 @@ def _bytes(tensors: Sequence[TensorInfo]) -> int:
     return sum(math.prod(info.shape) * np.dtype(info.dtype).itemsize for info in tensors)
 
 
-def _difference(a: Points, b: Points, pixels_per_cell: float) -> dict[str, float]:
+def _difference(a: Points, b: Points, pixels_per_cell: NDArray[np.float64]) -> dict[str, float]:
     """Distances between landmarks [K, 2] in the frame, in heatmap pixels."""
-    distances = np.linalg.norm(a - b, axis=1) / pixels_per_cell
+    distances = np.linalg.norm((a - b) / pixels_per_cell, axis=1)
     return {"mean_px": float(distances.mean()), "max_px": float(distances.max())}

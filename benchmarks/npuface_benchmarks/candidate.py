@@ -9,6 +9,7 @@ from typing import Any
 
 from npuface_benchmarks.record import Estimate, Figures, Parity, Placement, Shift
 from npuface_export.converters import ModelFiles, converter_by_name
+from npuface_export.decode import HeatmapSpec
 from npuface_export.target import Target, target_by_name
 from npuface_runtime.errors import UserError
 from npuface_runtime.manifest import Manifest
@@ -39,6 +40,11 @@ class Candidate:
         maps = self.manifest.heatmap
         return self.manifest.landmarks.points, maps.height, maps.width
 
+    @property
+    def _spec(self) -> HeatmapSpec:
+        points, height, width = self.heatmap
+        return HeatmapSpec(points, height, width, kind=self.manifest.heatmap.kind)
+
     def cut(self, folder: Path) -> ModelFiles:
         """Write the same network, ending at its heatmaps, into a folder.
 
@@ -48,7 +54,7 @@ class Candidate:
         converter = converter_by_name(self.target.converter)
         roles = [role for role in ("model", "weights") if role in self.manifest.files]
         files = {role: self.manifest.file(self.folder, role) for role in roles}
-        return converter.cut(converter.describe(files, self.heatmap), folder)
+        return converter.cut(converter.describe(files, self._spec.input_shape[1:]), folder)
 
 
 def load_candidates(bundles: Sequence[str | Path]) -> list[Candidate]:

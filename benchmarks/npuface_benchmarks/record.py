@@ -11,7 +11,7 @@ from npuface_runtime.errors import UserError
 from npuface_runtime.plain import build, parse_json
 
 FORMAT = "npuface-benchmark"
-VERSION = 1
+VERSION = 2
 
 MEASURED = "measured here"
 EMULATED = "emulated"
@@ -165,7 +165,7 @@ class BundleResult:
         precision: float32 or int8.
         decode: the form.
         decode_precision: of the decode by the recipe; None for float.
-        input_size: side of the network input in pixels.
+        input_shape: height and width of the network input in pixels.
         points: landmarks K.
         heatmap: height and width in cells.
         bytes_out, heatmap_bytes: what leaves the network for one face: as it is, and ending at its heatmaps.
@@ -186,7 +186,7 @@ class BundleResult:
     precision: str
     decode: str
     decode_precision: str | None
-    input_size: int
+    input_shape: tuple[int, ...]
     points: int
     heatmap: tuple[int, ...]
     bytes_out: int

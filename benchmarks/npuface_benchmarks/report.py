@@ -22,7 +22,7 @@ from npuface_runtime.sampling import sample_crop
 
 PICTURE = "face.png"
 _TEMPLATE = "report.html.j2"
-_CLOSE_UP_SIDE, _CLOSE_UP_MARGIN = 640, 1.6
+_CLOSE_UP_SHAPE, _CLOSE_UP_MARGIN = (640, 640), 1.6
 _MAX_SIDE = 1280
 """Of the picture inside the page; the file beside it has all its pixels."""
 
@@ -91,9 +91,9 @@ def _annotated(record: Record, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _close_up(record: Record, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The face cut out and enlarged, with its landmarks."""
     crop = crop_of_box(np.asarray(record.box, np.float32), _CLOSE_UP_MARGIN)
-    picture = np.asarray(np.rint(sample_crop(frame, crop, _CLOSE_UP_SIDE)), np.uint8)
-    landmarks = crop.to_input(np.asarray(chief_result(record).landmarks, np.float32), _CLOSE_UP_SIDE)
-    corners = crop.to_input(np.asarray(record.box, np.float32).reshape(2, 2), _CLOSE_UP_SIDE)
+    picture = np.asarray(np.rint(sample_crop(frame, crop, _CLOSE_UP_SHAPE)), np.uint8)
+    landmarks = crop.to_input(np.asarray(chief_result(record).landmarks, np.float32), _CLOSE_UP_SHAPE)
+    corners = crop.to_input(np.asarray(record.box, np.float32).reshape(2, 2), _CLOSE_UP_SHAPE)
     draw_face(picture, tuple(float(v) for v in corners.reshape(-1)), landmarks)
     return picture
 

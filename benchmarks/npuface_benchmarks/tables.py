@@ -130,7 +130,7 @@ def _bundle_table(record: Record) -> Table:
     groups = []
     for result in record.results:
         height, width = result.heatmap
-        network = f"{result.name}, {result.points} points, {result.input_size} × {result.input_size}"
+        network = f"{result.name}, {result.points} points, {' × '.join(map(str, result.input_shape))}"
         maps = f"{result.points} × {height} × {width}, {result.heatmap_dtype}"
         parity = NONE if result.parity is None else f"{result.parity.max_abs:.1e}"
         difference = f"{result.difference['mean_px']:.3f} / {result.difference['max_px']:.3f}"

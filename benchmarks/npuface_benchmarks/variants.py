@@ -34,7 +34,7 @@ def coordinates_variant(manifest: Manifest, session: Session, frame: NDArray[np.
         watch.lap("transfer")
         points, _ = finish_decode(manifest, received)
         watch.lap("decode")
-        landmarks = crop.to_frame(points, manifest.input_size)
+        landmarks = crop.to_frame(points, manifest.input_shape)
         watch.lap("map")
         return landmarks
 
@@ -56,9 +56,9 @@ def heatmaps_variant(
         watch.lap("network")
         np.copyto(received, outputs[0])
         watch.lap("transfer")
-        points = (decode(received) + 0.5) * maps.stride - 0.5
+        points = maps.to_pixels(decode(received))
         watch.lap("decode")
-        landmarks = crop.to_frame(points, manifest.input_size)
+        landmarks = crop.to_frame(points, manifest.input_shape)
         watch.lap("map")
         return landmarks
 

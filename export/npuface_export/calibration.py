@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from npuface_runtime.detectors import open_detector
 from npuface_runtime.errors import UserError
-from npuface_runtime.geometry import Crop, crop_of_box
+from npuface_runtime.geometry import Crop, Shape, crop_of_box
 from npuface_runtime.sampling import sample_crop
 
 Picture = NDArray[np.float32]
-"""A cut face, RGB [S, S, 3], 0..255."""
+"""A cut face, RGB [H, W, 3], 0..255."""
 _T = TypeVar("_T")
 _Face = tuple[Path, Crop]
 
@@ -52,12 +52,12 @@ class CalibrationFaces:
     held_out: bool
 
 
-def calibration_faces(folder: Path, size: int, margin: float) -> CalibrationFaces:
+def calibration_faces(folder: Path, shape: Shape, margin: float) -> CalibrationFaces:
     """Find and cut the faces of a folder, its subfolders included. The same folder gives the same crops.
 
     Args:
         folder: with pictures that OpenCV reads; at most MAX_PICTURES of them, spread evenly, are looked at.
-        size: side S of the network input.
+        shape: height and width of the network input.
         margin: of the network's crops.
 
     Raises:
@@ -76,8 +76,8 @@ def calibration_faces(folder: Path, size: int, margin: float) -> CalibrationFace
     plain = faces[_MEASURED_EVERY - 1 :: _MEASURED_EVERY] if held_out else faces
     others = [face for i, face in enumerate(faces) if i % _MEASURED_EVERY != _MEASURED_EVERY - 1] if held_out else faces
     return CalibrationFaces(
-        _varied(_spread(others, _SAMPLES), size),
-        [sample_crop(_read(path), crop, size) for path, crop in _spread(plain, _MEASURED)],
+        _varied(_spread(others, _SAMPLES), shape),
+        [sample_crop(_read(path), crop, shape) for path, crop in _spread(plain, _MEASURED)],
         len(paths),
         without_face,
         unreadable,
@@ -85,9 +85,9 @@ def calibration_faces(folder: Path, size: int, margin: float) -> CalibrationFace
     )
 
 
-def coverage(cells: NDArray[np.float32], side: int, blocks: int = 8) -> float:
-    """Share of the blocks x blocks parts of a side x side heatmap that points [..., 2] (in cells) fall into."""
-    parts = np.clip((cells + 0.5) / side * blocks, 0, blocks - 1e-3).astype(int)
+def coverage(cells: NDArray[np.float32], heatmap: tuple[int, int], blocks: int = 8) -> float:
+    """Share of the blocks x blocks parts of a heatmap (height, width) that points [..., 2] (in cells) fall into."""
+    parts = np.clip((cells + 0.5) / (heatmap[1], heatmap[0]) * blocks, 0, blocks - 1e-3).astype(int)
     return len({(int(x), int(y)) for x, y in parts.reshape(-1, 2)}) / blocks**2
 
 
@@ -98,13 +98,13 @@ def _vary(crop: Crop, index: int, rng: np.random.Generator) -> Crop:
     return Crop(crop.x + float(shift[0]), crop.y + float(shift[1]), side, float(rng.uniform(-_ROTATION, _ROTATION)))
 
 
-def _varied(faces: Sequence[_Face], size: int) -> list[Picture]:
+def _varied(faces: Sequence[_Face], shape: Shape) -> list[Picture]:
     rng = np.random.default_rng(0)
     each = -(-_SAMPLES // len(faces))
     crops: list[Picture] = []
     for path, crop in faces:
         frame = _read(path)
-        crops += [sample_crop(frame, _vary(crop, len(crops) + i, rng), size) for i in range(each)]
+        crops += [sample_crop(frame, _vary(crop, len(crops) + i, rng), shape) for i in range(each)]
     return crops
 
 

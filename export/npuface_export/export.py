@@ -37,7 +37,7 @@ def export_bundle(network: Network, target: Target, out: Path, *, form: str | No
     converter = converter_by_name(target.converter)
     with workspace(out) as folder:
         decode = chosen.build(network.spec).eval()
-        model = converter.convert(network.module.eval(), decode, network.input_size, folder)
+        model = converter.convert(network.module.eval(), decode, network.input_shape, folder)
         manifest = _manifest(network, target, chosen, refused, model, converter.engine)
         parity = {"max_abs": measure_parity(network, chosen, manifest, model.files)}
         manifest = replace(manifest, parity=parity, tools=tool_versions(converter.tools))
@@ -84,7 +84,7 @@ def _manifest(
         outputs=model.outputs,
         preprocess=Preprocess(network.mean, network.std, network.margin),
         landmarks=Landmarks(network.scheme, network.points),
-        heatmap=HeatmapInfo(spec.height, spec.width, network.stride, model.heatmap),
+        heatmap=HeatmapInfo(spec.height, spec.width, network.cell_scale, network.cell_offset, model.heatmap, spec.kind),
         decode=Decode(form.name, form.finish, form.finish_params(spec), bytes_out(model), refused),
         placement=None if target.is_npu else cpu_placement(model),
     )

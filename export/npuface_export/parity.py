@@ -44,7 +44,7 @@ def measure_parity(network: Network, form: DecodeForm, manifest: Manifest, files
             entered = normalise(picture, manifest)
             expected, clear = _torch_points(network, form, manifest, as_nchw(entered, manifest.input.layout))
             found, _ = finish_decode(manifest, session.run(entered))
-            differences.append(np.abs(found - expected)[clear].ravel() / network.stride)
+            differences.append(np.abs(found - expected)[clear].ravel() / np.tile(network.cell_scale, int(clear.sum())))
     compared = np.concatenate(differences)
     if not compared.size:
         raise UserError(f"cannot export {network.name}", "it draws no peak in any heatmap", "train the network first")
@@ -80,12 +80,12 @@ def _torch_points(
 
 
 def _pictures(network: Network) -> list[NDArray[np.float32]]:
-    """RGB pictures [S, S, 3], 0..255."""
+    """RGB pictures [H, W, 3], 0..255."""
     rng = np.random.default_rng(0)
-    size = network.input_size
-    noises = [rng.integers(0, 256, (size, size, 3)).astype(np.float32) for _ in range(_NOISES)]
+    height, width = network.input_shape
+    noises = [rng.integers(0, 256, (height, width, 3)).astype(np.float32) for _ in range(_NOISES)]
     frame = photograph()
     detector = open_detector("cascade")
     face = crop_of_box(detector.to_landmark_box(detector.detect(frame)[0].box), network.margin)
     crops = (Crop(face.x, face.y, face.side, angle) for angle in _TURNS)
-    return noises + [sample_crop(frame, crop, size) for crop in crops]
+    return noises + [sample_crop(frame, crop, network.input_shape) for crop in crops]

@@ -10,6 +10,7 @@ from npuface_export.bundle import cpu_placement, tool_versions, with_model, work
 from npuface_export.calibration import CalibrationFaces, calibration_faces, coverage
 from npuface_export.compile import compile_model
 from npuface_export.converters import Converter, ModelFiles, Recipe, converter_by_name
+from npuface_export.decode import HeatmapSpec
 from npuface_export.parity import as_nchw
 from npuface_export.shift import cells_on, coordinate_shift
 from npuface_export.target import target_by_name
@@ -21,7 +22,7 @@ from npuface_runtime.preprocess import normalise
 def _faces(calibration: Path | CalibrationFaces, manifest: Manifest) -> CalibrationFaces:
     if isinstance(calibration, CalibrationFaces):
         return calibration
-    return calibration_faces(calibration, manifest.input_size, manifest.preprocess.margin)
+    return calibration_faces(calibration, manifest.input_shape, manifest.preprocess.margin)
 
 
 _FLOAT_ROLES = {"model": "float", "weights": "float_weights"}
@@ -64,7 +65,8 @@ def quantize_bundle(
         shift = coordinate_shift(
             cells_on(exact, source.files, faces.plain), cells_on(manifest, model.files, faces.plain)
         )
-        reached = coverage(cells_on(exact, source.files, faces.varied), manifest.heatmap.width)
+        maps = manifest.heatmap
+        reached = coverage(cells_on(exact, source.files, faces.varied), (maps.height, maps.width))
         manifest = replace(
             manifest,
             recipe=_recipe_record(recipe, faces, reached),
@@ -87,7 +89,8 @@ def _float_half(manifest: Manifest, bundle: Path, converter: Converter) -> tuple
         if "model" not in paths:
             raise UserError(f"cannot quantize the bundle {bundle}", "it has no float model in it", "export it again")
     maps = manifest.heatmap
-    source = converter.describe(paths, (manifest.landmarks.points, maps.height, maps.width))
+    spec = HeatmapSpec(manifest.landmarks.points, maps.height, maps.width, kind=maps.kind)
+    source = converter.describe(paths, spec.input_shape[1:])
     exact = replace(
         with_model(manifest, source, "float32"), recipe=None, placement=None, coordinate_shift=None, estimate=None
     )

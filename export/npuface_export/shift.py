@@ -17,10 +17,10 @@ from npuface_runtime.preprocess import normalise
 def cells_on(
     manifest: Manifest, files: Mapping[str, Path], pictures: Sequence[NDArray[np.float32]]
 ) -> NDArray[np.float32]:
-    """Landmarks [N, K, 2] in heatmap cells that a model gives on pictures RGB [S, S, 3] in 0..255."""
+    """Landmarks [N, K, 2] in heatmap cells that a model gives on pictures RGB [H, W, 3] in 0..255."""
     with open_session(manifest.engine, files, 1) as session:
         points = [finish_decode(manifest, session.run(normalise(picture, manifest)))[0] for picture in pictures]
-    return np.asarray((np.stack(points) + 0.5) / manifest.heatmap.stride - 0.5, np.float32)
+    return manifest.heatmap.to_cells(np.stack(points))
 
 
 def coordinate_shift(exact: NDArray[np.float32], quantized: NDArray[np.float32]) -> dict[str, float]:

@@ -108,12 +108,12 @@ class FaceAligner:
     __call__ = align
 
     def _face(self, rgb: NDArray[np.uint8], detection: Detection, landmark_box: Box) -> Face:
-        size, margin = self.manifest.input_size, self.manifest.preprocess.margin
+        shape, margin = self.manifest.input_shape, self.manifest.preprocess.margin
         crop = crop_of_box(landmark_box, margin)
         for remaining in reversed(range(self._passes)):
             outputs = self._session.run(prepare(rgb, crop, self.manifest))
             points, confidence = finish_decode(self.manifest, outputs)
-            landmarks = crop.to_frame(points, size)
+            landmarks = crop.to_frame(points, shape)
             if remaining:
                 crop = crop_of_box(box_of_points(landmarks), margin)
         known = None if np.isnan(confidence).any() else confidence

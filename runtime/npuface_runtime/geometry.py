@@ -2,7 +2,7 @@
 
 Every coordinate here has x to the right, y down and pixel centres at integers, so a picture
 W pixels wide spans x = -0.5 .. W - 0.5. The way back is equations (13) and (14) of the patent
-that NPUFace implements, written for a square crop that may be turned.
+that NPUFace implements, written for a crop that may be turned.
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
+Shape = tuple[int, int]
+"""Height and width in pixels."""
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A square region of a frame.
+    """A square region of a frame, scaled so that its side becomes the shorter side of the network input.
+
+    Every scale is the same across and down: an input that is not square shows more of the frame along its longer side.
 
     Attributes:
         x, y: its centre in frame pixels.
@@ -30,23 +34,32 @@ class Crop:
     side: float
     angle: float = 0.0
 
-    def matrix(self, size: int) -> NDArray[np.float64]:
-        """The affine map [2, 3] from frame pixels to the pixels of a `size` x `size` network input."""
-        scale = size / self.side
-        c, s = np.cos(self.angle) * scale, np.sin(self.angle) * scale
-        middle = (size - 1) / 2
-        return np.array([[c, s, middle - c * self.x - s * self.y], [-s, c, middle + s * self.x - c * self.y]])
+    def pixel(self, shape: Shape) -> float:
+        """Frame pixels a pixel of a network input of that shape."""
+        return self.side / min(shape)
 
-    def to_input(self, points: NDArray[np.floating], size: int) -> FloatArray:
+    def matrix(self, shape: Shape) -> NDArray[np.float64]:
+        """The affine map [2, 3] from frame pixels to the pixels of a network input of that shape."""
+        scale = 1 / self.pixel(shape)
+        c, s = np.cos(self.angle) * scale, np.sin(self.angle) * scale
+        across, down = _middle(shape)
+        return np.array([[c, s, across - c * self.x - s * self.y], [-s, c, down + s * self.x - c * self.y]])
+
+    def to_input(self, points: NDArray[np.floating], shape: Shape) -> FloatArray:
         """Frame points [K, 2] -> points [K, 2] in the network input."""
-        m = self.matrix(size)
+        m = self.matrix(shape)
         return np.asarray(points @ m[:, :2].T + m[:, 2], np.float32)
 
-    def to_frame(self, points: NDArray[np.floating], size: int) -> FloatArray:
+    def to_frame(self, points: NDArray[np.floating], shape: Shape) -> FloatArray:
         """Network-input points [K, 2] -> points [K, 2] in the frame (patent, equations 13 and 14)."""
         c, s = np.cos(self.angle), np.sin(self.angle)
-        centred = (points.astype(np.float64) - (size - 1) / 2) * (self.side / size)
+        centred = (points.astype(np.float64) - _middle(shape)) * self.pixel(shape)
         return np.asarray(centred @ np.array([[c, s], [-s, c]]) + (self.x, self.y), np.float32)
+
+
+def _middle(shape: Shape) -> tuple[float, float]:
+    """x and y of the middle of a network input."""
+    return (shape[1] - 1) / 2, (shape[0] - 1) / 2
 
 
 def crop_of_box(box: NDArray[np.floating] | tuple[float, float, float, float], margin: float) -> Crop:

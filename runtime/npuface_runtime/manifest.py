@@ -8,12 +8,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from npuface_runtime.errors import UserError
 from npuface_runtime.manifest_check import inconsistency
 from npuface_runtime.plain import build, parse_json
 
 FORMAT = "npuface-bundle"
-VERSION = 1
+VERSION = 2
 FILE_NAME = "manifest.json"
 _MAX_BYTES = 1 << 20
 """A manifest is a few kB; anything near a megabyte is not one."""
@@ -50,11 +53,11 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How a frame becomes the network's input: RGB, square crop, (rgb - mean) / std.
+    """How a frame becomes the network's input: RGB, crop, (rgb - mean) / std.
 
     Attributes:
         mean, std: per channel, in units of 0..255.
-        margin: side of the crop over the longer side of the box around the landmarks.
+        margin: side of the crop over the longer side of the box around the landmarks (see geometry.Crop).
     """
 
     mean: tuple[float, ...]
@@ -72,12 +75,32 @@ class Landmarks:
 
 @dataclass(frozen=True)
 class HeatmapInfo:
-    """The heatmaps inside the network: cells, input pixels a cell, and their tensor in the model file."""
+    """The heatmaps inside the network.
+
+    Attributes:
+        height, width: in cells.
+        scale, offset: x and y; the cell c stands at c * scale + offset in pixels of the network input. With stride s
+            that is s and (s - 1) / 2; networks whose corner cells lie on corner pixels have (pixels - 1) / (cells - 1)
+            and 0.
+        tensor: their name in the model file.
+        kind: what that tensor holds: "heatmaps"; "heatmap-offset", K heatmaps, then K x-offsets and K y-offsets in
+            cells; or "simcc", for each landmark a classifier of columns, then one of rows.
+    """
 
     height: int
     width: int
-    stride: int
+    scale: tuple[float, ...]
+    offset: tuple[float, ...]
     tensor: str
+    kind: str = "heatmaps"
+
+    def to_pixels(self, cells: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Points [..., 2] in cells -> in pixels of the network input."""
+        return np.asarray(cells * np.asarray(self.scale) + np.asarray(self.offset), np.float32)
+
+    def to_cells(self, pixels: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Points [..., 2] in pixels of the network input -> in cells."""
+        return np.asarray((pixels - np.asarray(self.offset)) / np.asarray(self.scale), np.float32)
 
 
 @dataclass(frozen=True)
@@ -139,9 +162,10 @@ class Manifest:
     tools: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def input_size(self) -> int:
-        """Side of the square network input in pixels."""
-        return self.heatmap.width * self.heatmap.stride
+    def input_shape(self) -> tuple[int, int]:
+        """Height and width of the network input in pixels."""
+        shape = self.input.shape
+        return (shape[2], shape[3]) if self.input.layout == "NCHW" else (shape[1], shape[2])
 
     def as_json(self) -> dict[str, Any]:
         """The manifest as plain data, with format and version."""

@@ -20,6 +20,7 @@ _DTYPE_RANGES: dict[str, tuple[int, int] | None] = {
     "int32": (-(1 << 31), (1 << 31) - 1),
 }
 """Element types by numpy's name; for integers the values that a zero point may have."""
+_KINDS = ("heatmaps", "heatmap-offset", "simcc")
 _MAX_SIDE = 4096
 _MAX_POINTS = 10_000
 _MAX_ELEMENTS = 1 << 28
@@ -45,8 +46,12 @@ def _sizes(manifest: Manifest) -> str | None:
     if not 1 <= manifest.landmarks.points <= _MAX_POINTS:
         return f"its number of landmarks is {manifest.landmarks.points}"
     maps = manifest.heatmap
-    if min(maps.height, maps.width, maps.stride) < 1 or max(maps.height, maps.width) * maps.stride > _MAX_SIDE:
-        return f"its heatmaps have {maps.height} x {maps.width} cells with stride {maps.stride}"
+    if maps.kind not in _KINDS:
+        return f"its heatmaps are of kind {maps.kind!r}, not one of {', '.join(_KINDS)}"
+    if min(maps.height, maps.width) < 1 or max(maps.height, maps.width) > _MAX_SIDE:
+        return f"its heatmaps have {maps.height} x {maps.width} cells"
+    if len(maps.scale) != 2 or len(maps.offset) != 2 or min(maps.scale) <= 0:
+        return f"the scale and offset of its heatmaps are {maps.scale} and {maps.offset}, not x and y of each"
     return None
 
 
@@ -72,11 +77,21 @@ def _tensor(tensor: TensorInfo) -> str | None:
 
 
 def _input(manifest: Manifest) -> str | None:
-    maps, shape = manifest.heatmap, manifest.input.shape
-    side = maps.width * maps.stride
-    picture = (1, 3, side, side) if manifest.input.layout == "NCHW" else (1, side, side, 3)
-    if maps.height != maps.width or shape != picture:
-        return f"its input {shape} does not fit {maps.height} x {maps.width} heatmaps with stride {maps.stride}"
+    shape, is_nchw = manifest.input.shape, manifest.input.layout == "NCHW"
+    if len(shape) != 4 or shape[0] != 1 or shape[1 if is_nchw else 3] != 3 or max(shape) > _MAX_SIDE:
+        return f"its input {shape} is no RGB picture in {manifest.input.layout}"
+    return _grid(manifest)
+
+
+def _grid(manifest: Manifest) -> str | None:
+    """The outermost cells must lie in the network input, give or take a cell."""
+    maps, (height, width) = manifest.heatmap, manifest.input_shape
+    for cells, pixels, scale, offset in zip(
+        (maps.width, maps.height), (width, height), maps.scale, maps.offset, strict=True
+    ):
+        if offset < -0.5 - scale or (cells - 1) * scale + offset > pixels - 0.5 + scale:
+            given = f"{maps.height} x {maps.width} heatmaps with scale {maps.scale} and offset {maps.offset}"
+            return f"its input {manifest.input.shape} does not fit {given}"
     return None
 
 

@@ -17,18 +17,18 @@ def prepare(frame: NDArray[np.uint8], crop: Crop, manifest: Manifest) -> NDArray
 
     Args:
         frame: RGB uint8 [H, W, 3].
-        crop: the face's square in frame pixels; what lies outside the frame is black.
+        crop: the face's region in frame pixels; what lies outside the frame is black.
         manifest: of the bundle that will take the result.
 
     Returns:
         The network's input with its batch dimension, in the manifest's layout and type: (rgb - mean) / std,
         divided by the scale, rounded and shifted by the zero point where the input is quantized.
     """
-    return normalise(sample_crop(frame, crop, manifest.input_size), manifest)
+    return normalise(sample_crop(frame, crop, manifest.input_shape), manifest)
 
 
 def normalise(picture: FloatArray, manifest: Manifest) -> NDArray[Any]:
-    """RGB [S, S, 3], 0..255 -> the network's input; see `prepare`. One multiplication and addition a value."""
+    """RGB [H, W, 3], 0..255 -> the network's input; see `prepare`. One multiplication and addition a value."""
     info, how = manifest.input, manifest.preprocess
     scale, zero = (1.0, 0) if info.scale is None or info.zero_point is None else (info.scale, info.zero_point)
     gain = 1 / (np.asarray(how.std) * scale)

@@ -50,7 +50,7 @@ def result(label: str, target: str, **changes: Any) -> BundleResult:
         "precision": "int8",
         "decode": "relative-threshold",
         "decode_precision": "float32",
-        "input_size": 256,
+        "input_shape": (256, 256),
         "points": 68,
         "heatmap": (64, 64),
         "bytes_out": 1088,

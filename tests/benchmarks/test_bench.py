@@ -36,7 +36,20 @@ def network() -> Network:
     )
     module = HeatmapNetwork(Student(config).eval())
     return Network(
-        "small", module, CELLS * STRIDE, STRIDE, POINTS, "five", (127.5,) * 3, (127.5,) * 3, 1.3, 0.3, 20, 1.5
+        name="small",
+        module=module,
+        input_shape=(CELLS * STRIDE, CELLS * STRIDE),
+        heatmap_shape=(CELLS, CELLS),
+        cell_scale=(STRIDE, STRIDE),
+        cell_offset=((STRIDE - 1) / 2, (STRIDE - 1) / 2),
+        points=POINTS,
+        scheme="five",
+        mean=(127.5,) * 3,
+        std=(127.5,) * 3,
+        margin=1.3,
+        threshold=0.3,
+        beta=20,
+        sigma=1.5,
     )
 
 

@@ -36,8 +36,10 @@ def small_network(module: nn.Module | None = None) -> Network:
     return Network(
         name="small",
         module=(module or BrightSpots()).eval(),
-        input_size=SIZE,
-        stride=STRIDE,
+        input_shape=(SIZE, SIZE),
+        heatmap_shape=(SIZE // STRIDE, SIZE // STRIDE),
+        cell_scale=(STRIDE, STRIDE),
+        cell_offset=((STRIDE - 1) / 2, (STRIDE - 1) / 2),
         points=POINTS,
         scheme="test-5",
         mean=(127.5, 127.5, 127.5),

@@ -23,7 +23,7 @@ MANIFEST = Manifest(
     outputs=(TensorInfo("decoded", (1, 4, 1, 1), "float32", "NCHW"),),
     preprocess=Preprocess((0, 0, 0), (1, 1, 1), 1.3),
     landmarks=Landmarks("test", 2),
-    heatmap=HeatmapInfo(16, 16, 4, "heatmaps"),
+    heatmap=HeatmapInfo(16, 16, (4, 4), (1.5, 1.5), "heatmaps"),
     decode=Decode("seed", "coordinates", {}, 16),
 )
 

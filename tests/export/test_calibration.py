@@ -27,7 +27,7 @@ def write_faces(folder: Path, astronaut: NDArray[np.uint8], count: int) -> None:
 
 def test_few_faces_are_measured_on_themselves(tmp_path: Path, astronaut: NDArray[np.uint8]) -> None:
     write_faces(tmp_path, astronaut, MIN_FACES)
-    faces = calibration_faces(tmp_path, SIZE, MARGIN)
+    faces = calibration_faces(tmp_path, (SIZE, SIZE), MARGIN)
     assert not faces.held_out
     assert len(faces.plain) == MIN_FACES
     assert len(faces.varied) == 100
@@ -40,34 +40,34 @@ def test_enough_faces_are_split(tmp_path: Path, astronaut: NDArray[np.uint8]) ->
     assert cv2.imwrite(str(tmp_path / "blank.png"), blank)
     (tmp_path / "broken.png").write_bytes((tmp_path / "00.png").read_bytes()[:100])
     (tmp_path / "notes.txt").write_text("not a picture")
-    faces = calibration_faces(tmp_path, SIZE, MARGIN)
+    faces = calibration_faces(tmp_path, (SIZE, SIZE), MARGIN)
     assert faces.held_out
     assert len(faces.plain) == HELD_OUT_FROM // 3
     assert (faces.pictures, faces.without_face, faces.unreadable) == (HELD_OUT_FROM + 2, 1, 1)
-    again = calibration_faces(tmp_path, SIZE, MARGIN)
+    again = calibration_faces(tmp_path, (SIZE, SIZE), MARGIN)
     np.testing.assert_array_equal(np.stack(again.varied), np.stack(faces.varied))
 
 
 def test_too_few_faces_are_refused(tmp_path: Path, astronaut: NDArray[np.uint8]) -> None:
     write_faces(tmp_path, astronaut, MIN_FACES - 1)
     with pytest.raises(UserError, match="only 3 of its 3 pictures show a face"):
-        calibration_faces(tmp_path, SIZE, MARGIN)
+        calibration_faces(tmp_path, (SIZE, SIZE), MARGIN)
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a picture")
     with pytest.raises(UserError, match="it has no pictures"):
-        calibration_faces(tmp_path, SIZE, MARGIN)
+        calibration_faces(tmp_path, (SIZE, SIZE), MARGIN)
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no such folder"):
-        calibration_faces(tmp_path / "nowhere", SIZE, MARGIN)
+        calibration_faces(tmp_path / "nowhere", (SIZE, SIZE), MARGIN)
 
 
 def test_coverage_counts_blocks() -> None:
     corners = np.array([[[0, 0], [63, 63]], [[63, 0], [0, 63]]], np.float32)
-    assert coverage(corners, 64) == 4 / 64
+    assert coverage(corners, (64, 64)) == 4 / 64
     every = np.stack(np.meshgrid(np.arange(64), np.arange(64)), axis=-1).astype(np.float32)
-    assert coverage(every, 64) == 1
-    assert coverage(corners * 0 - 5, 64) == 1 / 64
+    assert coverage(every, (64, 64)) == 1
+    assert coverage(corners * 0 - 5, (64, 64)) == 1 / 64

@@ -52,11 +52,11 @@ def finished(form: DecodeForm, spec: HeatmapSpec, output: NDArray[np.float32]) -
         outputs=(TensorInfo("decoded", output.shape, "float32", "NCHW"),),
         preprocess=Preprocess((0, 0, 0), (1, 1, 1), 1.3),
         landmarks=Landmarks("test", spec.points),
-        heatmap=HeatmapInfo(spec.height, spec.width, stride, "heatmaps"),
+        heatmap=HeatmapInfo(spec.height, spec.width, (stride, stride), (1.5, 1.5), "heatmaps"),
         decode=Decode(form.name, form.finish, form.finish_params(spec), output.nbytes),
     )
     points, _ = finish_decode(manifest, [output])
-    return (points + 0.5) / stride - 0.5
+    return manifest.heatmap.to_cells(points)
 
 
 @st.composite

@@ -125,7 +125,7 @@ def test_describe_refuses_other_heatmaps() -> None:
 
 def test_a_decode_that_flattens_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"its output is \(1, 3072\)"):
-        LITERT.convert(Drawn(), torch.nn.Flatten(), SIZE, tmp_path)
+        LITERT.convert(Drawn(), torch.nn.Flatten(), (SIZE, SIZE), tmp_path)
 
 
 def test_safe_recipe_types_and_exact_weights() -> None:
@@ -217,7 +217,7 @@ def test_trained_student_keeps_its_coordinates_on_faces_it_was_not_calibrated_on
     spec = HeatmapSpec(68, size // 4, size // 4, info.beta, info.threshold, info.sigma)
     faces, _ = read_faces(f"points:{data}/p1/test_frames_keypoints.csv:{data}/p1/test")
     seen, held_out = split_by_identity(faces, 0.2)
-    model = LITERT.convert(network, form_by_name("relative-threshold").build(spec), size, new_folder())
+    model = LITERT.convert(network, form_by_name("relative-threshold").build(spec), (size, size), new_folder())
     ranges = crops(seen[:: len(seen) // 40], size, info.margin)
     quantized = LITERT.quantize(model, ranges, Recipe(), new_folder())
     pictures = crops(held_out[:: len(held_out) // 30], size, info.margin)

@@ -167,7 +167,7 @@ def test_converters_read_back_and_cut(engine: str, form: str, tmp_path: Path) ->
     for folder in folders:
         folder.mkdir()
     decode = FORMS[form].build(network.spec)
-    model = converter.convert(network.module, decode, network.input_size, folders[0])
+    model = converter.convert(network.module, decode, network.input_shape, folders[0])
     assert converter.describe(model.files, HEATMAP) == model
     with pytest.raises(UserError, match=r"its heatmaps have shape \(1, 5, 16, 16\), not \(1, 5, 16, 8\)"):
         converter.describe(model.files, (POINTS, 16, 8))

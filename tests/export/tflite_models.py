@@ -72,12 +72,14 @@ def small_student() -> HeatmapNetwork:
 def student_model(form: str) -> ModelFiles:
     """A small student with random weights and a decode."""
     spec = HeatmapSpec(SMALL.points, SMALL.heatmap_size, SMALL.heatmap_size)
-    return LITERT.convert(small_student(), form_by_name(form).build(spec), SMALL.input_size, new_folder())
+    return LITERT.convert(
+        small_student(), form_by_name(form).build(spec), (SMALL.input_size, SMALL.input_size), new_folder()
+    )
 
 
 @cache
 def drawn_model(form: str) -> ModelFiles:
-    return LITERT.convert(Drawn().eval(), form_by_name(form).build(DRAWN_SPEC), SIZE, new_folder())
+    return LITERT.convert(Drawn().eval(), form_by_name(form).build(DRAWN_SPEC), (SIZE, SIZE), new_folder())
 
 
 @cache
@@ -114,8 +116,8 @@ def cells_of(
         outputs=model.outputs,
         preprocess=Preprocess((0.0,) * 3, (1.0,) * 3, 1.0),
         landmarks=Landmarks("test", spec.points),
-        heatmap=HeatmapInfo(spec.height, spec.width, stride, model.heatmap),
+        heatmap=HeatmapInfo(spec.height, spec.width, (stride, stride), ((stride - 1) / 2,) * 2, model.heatmap),
         decode=Decode(chosen.name, chosen.finish, chosen.finish_params(spec), math.prod(model.outputs[0].shape)),
     )
     points = [finish_decode(manifest, [output])[0] for output in outputs_of(model, pictures)]
-    return (np.stack(points).astype(np.float64) + 0.5) / stride - 0.5
+    return manifest.heatmap.to_cells(np.stack(points)).astype(np.float64)

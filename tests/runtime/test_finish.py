@@ -20,7 +20,8 @@ THRESHOLD, SIGMA = 0.3, 1.5
 STEP = 254 // (CELLS - 1)
 OFFSET = 127 - STEP * (CELLS - 1)
 IDEAL_MASS = 2 * np.pi * SIGMA**2 * (1 - THRESHOLD + THRESHOLD * np.log(THRESHOLD))
-MOMENT_PARAMS = {"step_x": STEP, "offset_x": OFFSET, "step_y": STEP, "offset_y": OFFSET, "ideal_mass": IDEAL_MASS}
+MOMENT_PARAMS = {"step_x": STEP, "offset_x": OFFSET, "step_y": STEP, "offset_y": OFFSET}
+CONFIDENCE_PARAMS = MOMENT_PARAMS | {"ideal_mass": IDEAL_MASS, "mass_power": 1}
 SIZE = CELLS * STRIDE
 
 
@@ -35,7 +36,7 @@ def manifest_for(finish: str, params: Mapping[str, float], output: TensorInfo, p
         outputs=(output,),
         preprocess=Preprocess((0, 0, 0), (1, 1, 1), 1.3),
         landmarks=Landmarks("test", points),
-        heatmap=HeatmapInfo(CELLS, CELLS, STRIDE, "heatmaps"),
+        heatmap=HeatmapInfo(CELLS, CELLS, (STRIDE, STRIDE), (1.5, 1.5), "heatmaps"),
         decode=Decode("test", finish, params, 0),
     )
 
@@ -70,11 +71,11 @@ def to_pixels(cells: np.ndarray) -> np.ndarray:
 
 
 def reference_moments(maps: np.ndarray) -> np.ndarray:
-    """[4K]: what the relative-threshold decode sends: mass and first moment by x, then by y."""
+    """[5K]: what the relative-threshold decode sends: mass and first moment by x, then by y, then the maximum."""
     weights = np.maximum(maps - THRESHOLD * maps.max(axis=(1, 2), keepdims=True), 0)
     grid = (STEP * np.arange(CELLS) + OFFSET) / 127
     by_x, by_y = weights.sum(axis=1), weights.sum(axis=2)
-    return np.concatenate([by_x.sum(1), by_x @ grid, by_y.sum(1), by_y @ grid])
+    return np.concatenate([by_x.sum(1), by_x @ grid, by_y.sum(1), by_y @ grid, maps.max(axis=(1, 2))])
 
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
@@ -94,11 +95,14 @@ def test_heatmaps(layout: str) -> None:
 def test_moments() -> None:
     maps, _ = gaussian_maps()
     sent = reference_moments(maps).astype(np.float32).reshape(1, -1, 1, 1)
-    manifest = manifest_for("moments", MOMENT_PARAMS, float_output(*sent.shape))
+    manifest = manifest_for("moments", CONFIDENCE_PARAMS, float_output(*sent.shape))
     points, confidence = finish_decode(manifest, [sent])
     np.testing.assert_allclose(points, to_pixels(reference_points(maps)), atol=1e-3)
-    expected = np.maximum(maps - THRESHOLD * maps.max(axis=(1, 2), keepdims=True), 0).sum(axis=(1, 2)) / IDEAL_MASS
-    np.testing.assert_allclose(confidence, expected.clip(0, 1), atol=1e-5)
+    peak = maps.max(axis=(1, 2))
+    mass = np.maximum(maps - THRESHOLD * peak[:, None, None], 0).sum(axis=(1, 2))
+    expected = np.minimum(peak, 1) * np.minimum(mass / (peak * IDEAL_MASS), peak * IDEAL_MASS / mass)
+    np.testing.assert_allclose(confidence, expected, atol=1e-5)
+    assert confidence.min() > 0.75, "one peak at full height is nearly sure"
     assert points.dtype == confidence.dtype == np.float32
 
 
@@ -109,7 +113,7 @@ def test_quantized_moments(dtype: str, zero_point: int) -> None:
     scale = float(np.abs(real).max() / 32000)
     stored = (np.rint(real / scale) + zero_point).astype(dtype).reshape(1, 1, 1, -1)
     output = TensorInfo("out", stored.shape, dtype, "NHWC", scale, zero_point)
-    points, _ = finish_decode(manifest_for("moments", MOMENT_PARAMS, output), [stored])
+    points, _ = finish_decode(manifest_for("moments", CONFIDENCE_PARAMS, output), [stored])
     # A moment is off by half a step of 1/32000 of the largest; over a mass of a few that is 1e-4 of the grid.
     np.testing.assert_allclose(points, to_pixels(reference_points(maps)), atol=1e-2)
 
@@ -135,20 +139,20 @@ def test_a_map_without_a_landmark_gives_the_middle_and_no_confidence(value: floa
     middle = np.full((POINTS, 2), (SIZE - 1) / 2)
     blank = np.full((1, POINTS, CELLS, CELLS), value, np.float32)
     by_maps = finish_decode(manifest_for("heatmaps", {"threshold": THRESHOLD}, float_output(*blank.shape)), [blank])
-    empty = np.full((1, 4 * POINTS, 1, 1), value, np.float32)
-    by_moments = finish_decode(manifest_for("moments", MOMENT_PARAMS, float_output(*empty.shape)), [empty])
+    empty = np.full((1, 5 * POINTS, 1, 1), value, np.float32)
+    by_moments = finish_decode(manifest_for("moments", CONFIDENCE_PARAMS, float_output(*empty.shape)), [empty])
     for points, confidence in (by_maps, by_moments):
         np.testing.assert_array_equal(points, middle)
         np.testing.assert_array_equal(confidence, 0)
 
 
 @given(
-    stored=arrays(np.int16, (4 * POINTS,), elements=st.integers(-32768, 32767)),
+    stored=arrays(np.int16, (5 * POINTS,), elements=st.integers(-32768, 32767)),
     scale=st.sampled_from([1e-6, 1e-3, 1.0, 1e3]),
 )
 def test_any_moments_give_points_in_the_picture(stored: np.ndarray, scale: float) -> None:
-    output = TensorInfo("out", (1, 4 * POINTS, 1, 1), "int16", "NCHW", scale, 0)
-    manifest = manifest_for("moments", MOMENT_PARAMS, output)
+    output = TensorInfo("out", (1, 5 * POINTS, 1, 1), "int16", "NCHW", scale, 0)
+    manifest = manifest_for("moments", CONFIDENCE_PARAMS, output)
     points, confidence = finish_decode(manifest, [stored.reshape(output.shape)])
     assert (points >= STRIDE / 2 - 0.5).all()
     assert (points <= SIZE - STRIDE / 2 - 0.5).all()
@@ -162,7 +166,7 @@ def test_dequantize_takes_unsigned_values_below_the_zero_point() -> None:
 
 COORDINATES = np.zeros((1, 2 * POINTS, 1, 1), np.float32)
 REFUSALS: list[tuple[str, dict[str, float], TensorInfo, list[np.ndarray], str]] = [
-    ("magic", {}, float_output(1, 2), [COORDINATES], "this runtime knows coordinates, moments, heatmaps"),
+    ("magic", {}, float_output(1, 2), [COORDINATES], "this runtime knows coordinates, moments, sums, blocks"),
     ("moments", {"step_x": 1.0}, float_output(1, 20), [COORDINATES], "does not give offset_x, offset_y, step_y"),
     ("moments", MOMENT_PARAMS | {"step_y": 0}, float_output(1, 20), [COORDINATES], "step_y must be positive"),
     ("coordinates", {}, float_output(1, 9), [COORDINATES], "it takes one output of 10 numbers"),

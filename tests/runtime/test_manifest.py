@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,8 +37,19 @@ def refusal(call: Callable[[], object]) -> str:
 def test_what_is_written_is_what_is_read(onnx_bundle: Path, good: dict[str, Any]) -> None:
     manifest = Manifest.load(onnx_bundle)
     assert json.loads(json.dumps(manifest.as_json())) == good
-    assert manifest.input_size == 64
+    assert manifest.input_shape == (64, 64)
     assert manifest.file(onnx_bundle, "model").name == "dots.onnx"
+
+
+def test_an_input_need_not_be_square(good: dict[str, Any]) -> None:
+    raw = copy.deepcopy(good)
+    raw["input"]["shape"] = [1, 3, 64, 96]
+    raw["heatmap"] |= {"width": 24, "scale": [95 / 23, 4], "offset": [0, 1.5]}
+    manifest = Manifest.from_json(raw)
+    assert manifest.input_shape == (64, 96)
+    corners = manifest.heatmap.to_pixels(np.array([[0, 0], [23, 15]]))
+    np.testing.assert_allclose(corners, [[0, 1.5], [95, 61.5]], atol=1e-5)
+    np.testing.assert_allclose(manifest.heatmap.to_cells(corners), [[0, 0], [23, 15]], atol=1e-5)
 
 
 def _set(*keys: str | int, to: object) -> Callable[[dict[str, Any]], None]:
@@ -52,7 +64,7 @@ def _set(*keys: str | int, to: object) -> Callable[[dict[str, Any]], None]:
 
 BAD = [
     (_set("format", to="zip"), 'does not say "format": "npuface-bundle"'),
-    (_set("version", to=2), "its version is 2, this runtime reads 1"),
+    (_set("version", to=1), "its version is 1, this runtime reads 2"),
     (_set("colour", to="red"), "manifest has an unknown field 'colour'"),
     (_set("input", "shade", to=1), "manifest.input has an unknown field 'shade'"),
     (lambda raw: raw.pop("engine"), "manifest has no field 'engine'"),
@@ -76,10 +88,20 @@ BAD = [
     (_set("files", "model", "path", to=""), "leaves the bundle"),
     (_set("landmarks", "points", to=0), "number of landmarks is 0"),
     (_set("landmarks", "points", to=1_000_000), "number of landmarks is 1000000"),
-    (_set("heatmap", "stride", to=0), "16 x 16 cells with stride 0"),
+    (_set("heatmap", "scale", to=[4, 0]), "the scale and offset of its heatmaps are (4.0, 0.0) and (1.5, 1.5)"),
+    (_set("heatmap", "offset", to=[1.5]), "and (1.5,), not x and y of each"),
+    (_set("heatmap", "scale", 0, to="4"), "manifest.heatmap.scale[0] is not of type float"),
     (_set("heatmap", "width", to=100_000), "16 x 100000 cells"),
-    (_set("heatmap", "height", to=8), "does not fit 8 x 16 heatmaps"),
-    (_set("heatmap", "stride", to=8), "does not fit 16 x 16 heatmaps with stride 8"),
+    (_set("heatmap", "height", to=20), "does not fit 20 x 16 heatmaps with scale (4.0, 4.0)"),
+    (_set("heatmap", "scale", to=[8, 4]), "does not fit 16 x 16 heatmaps with scale (8.0, 4.0)"),
+    (
+        _set("heatmap", "offset", to=[1.5, -40]),
+        "does not fit 16 x 16 heatmaps with scale (4.0, 4.0) and offset (1.5, -40.0",
+    ),
+    (_set("input", "shape", to=[1, 4, 64, 64]), "its input (1, 4, 64, 64) is no RGB picture in NCHW"),
+    (_set("input", "layout", to="NHWC"), "is no RGB picture in NHWC"),
+    (_set("input", "shape", to=[1, 3, 64, 8192]), "its input (1, 3, 64, 8192) is no RGB picture"),
+    (_set("heatmap", "kind", to="hologram"), "of kind 'hologram', not one of heatmaps"),
     (_set("outputs", to=[]), "it names no output"),
     (_set("outputs", 0, "shape", to=[1, 1 << 20, 1 << 20]), "has shape (1, 1048576, 1048576)"),
     (_set("outputs", 0, "shape", to=[1, -2]), "has shape (1, -2)"),

@@ -35,7 +35,7 @@ def test_it_sees_what_training_saw(
 ) -> None:
     """Both bilinear. OpenCV rounds to whole grey levels and places pixels to 1/32: half a level and a few at edges."""
     crop = Crop(*centre, side, angle)
-    difference = np.abs(sample_crop(astronaut, crop, 256) - warp(astronaut, crop, 256))
+    difference = np.abs(sample_crop(astronaut, crop, (256, 256)) - warp(astronaut, crop, 256))
     assert difference.mean() < 0.5
     assert difference.max() < 8
 
@@ -45,8 +45,8 @@ def test_it_shrinks_as_training_did(astronaut: NDArray[np.uint8], side: float, s
     """Whole blocks of pixels here, exact areas there: 2.4 to 4.7 levels apart on average, and 5 to 12 if aliased."""
     crop = Crop(230.0, 240.0, side)
     trained_on = warp(astronaut, crop, size).astype(np.float32)
-    aliased = cv2.warpAffine(astronaut, crop.matrix(size), (size, size), flags=cv2.INTER_LINEAR)
-    ours = np.abs(sample_crop(astronaut, crop, size) - trained_on).mean()
+    aliased = cv2.warpAffine(astronaut, crop.matrix((size, size)), (size, size), flags=cv2.INTER_LINEAR)
+    ours = np.abs(sample_crop(astronaut, crop, (size, size)) - trained_on).mean()
     assert ours < 5
     assert ours < 0.6 * np.abs(aliased - trained_on).mean(), "averaging must beat bilinear sampling alone"
 
@@ -59,26 +59,46 @@ def test_a_plane_stays_the_same_plane(side: float, angle: float) -> None:
     frame = np.empty((1500, 1500, 3), np.uint8)
     frame[:, :, 0], frame[:, :, 1], frame[:, :, 2] = steps[None, :], steps[:, None], 9
     crop = Crop(740.0, 760.0, side, angle)
-    got = sample_crop(frame, crop, SIZE)
+    got = sample_crop(frame, crop, (SIZE, SIZE))
     along = np.arange(SIZE, dtype=np.float64)
     grid = np.stack(np.meshgrid(along, along), axis=-1).reshape(-1, 2)
-    expected = (crop.to_frame(grid, SIZE).reshape(SIZE, SIZE, 2) - 2.5) / 6
+    expected = (crop.to_frame(grid, (SIZE, SIZE)).reshape(SIZE, SIZE, 2) - 2.5) / 6
     assert np.abs(got[:, :, :2] - expected).max() < 0.5 + 1e-3, "steps of 6 pixels lie within half a level of the ramp"
     assert abs((got[:, :, :2] - expected).mean()) < 0.05
     np.testing.assert_allclose(got[:, :, 2], 9, atol=1e-3)
 
 
+@pytest.mark.parametrize("angle", [0.0, 0.9])
+@pytest.mark.parametrize("shape", [(48, 96), (112, 64), (65, 80)])
+def test_an_input_that_is_not_square_shows_more_along_its_longer_side(
+    astronaut: NDArray[np.uint8], shape: tuple[int, int], angle: float
+) -> None:
+    """Its middle square is what a square input of its shorter side sees."""
+    crop = Crop(220.3, 120.7, 90.0, angle)
+    side = min(shape)
+    cut, square = sample_crop(astronaut, crop, shape), sample_crop(astronaut, crop, (side, side))
+    assert cut.shape == (*shape, 3)
+    left, top = ((n - side) // 2 for n in (shape[1], shape[0]))
+    if (shape[0] - side) % 2 == (shape[1] - side) % 2 == 0:
+        middle = cut[top : top + side, left : left + side]
+        np.testing.assert_allclose(middle, square, atol=0.1)
+    grid = np.stack(np.meshgrid(np.arange(shape[1]), np.arange(shape[0])), axis=-1).reshape(-1, 2)
+    seen = np.rint(crop.to_frame(grid, shape)).astype(int).clip(0, 511)
+    nearest = astronaut[seen[:, 1], seen[:, 0]].reshape(*shape, 3)
+    assert np.abs(cut - nearest).mean() < 12, "the pixels lie where to_frame says; turned or mirrored it is over 40"
+
+
 def test_a_crop_of_the_frame_itself_is_the_frame() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(sample_crop(frame, Crop(31.5, 31.5, SIZE), SIZE), frame)
+    np.testing.assert_array_equal(sample_crop(frame, Crop(31.5, 31.5, SIZE), (SIZE, SIZE)), frame)
 
 
 @pytest.mark.parametrize("side", [10.0, 64.0, 500.0])
 @pytest.mark.parametrize("angle", [0.0, 1.0])
 def test_outside_the_frame_is_black(side: float, angle: float) -> None:
     frame = np.full((40, 50, 3), 200, np.uint8)
-    assert not sample_crop(frame, Crop(-2000.0, 3000.0, side, angle), SIZE).any()
-    half_out = sample_crop(frame, Crop(-0.5, 20.0, 30.0), 30)
+    assert not sample_crop(frame, Crop(-2000.0, 3000.0, side, angle), (SIZE, SIZE)).any()
+    half_out = sample_crop(frame, Crop(-0.5, 20.0, 30.0), (30, 30))
     assert (half_out[:, 16:] == 200).all()
     assert not half_out[:, :14].any()
 
@@ -87,7 +107,7 @@ def test_outside_the_frame_is_black(side: float, angle: float) -> None:
 @pytest.mark.parametrize("angle", [0.0, 0.3])
 def test_tiny_frames_are_cut_too(shape: tuple[int, int], angle: float) -> None:
     frame = np.full((*shape, 3), 77, np.uint8)
-    cut = sample_crop(frame, Crop((shape[1] - 1) / 2, (shape[0] - 1) / 2, 3.0, angle), SIZE)
+    cut = sample_crop(frame, Crop((shape[1] - 1) / 2, (shape[0] - 1) / 2, 3.0, angle), (SIZE, SIZE))
     assert cut.shape == (SIZE, SIZE, 3)
     assert 70 < cut.max() < 78, "a lone pixel is a pyramid, whose tip may lie between two samples"
 
@@ -98,12 +118,12 @@ def test_tiny_frames_are_cut_too(shape: tuple[int, int], angle: float) -> None:
 )
 def test_a_region_that_cannot_hold_a_face_is_refused_before_memory_is_taken(crop: Crop) -> None:
     with pytest.raises(UserError, match="is not a region of a frame of 20 x 10 pixels"):
-        sample_crop(np.zeros((10, 20, 3), np.uint8), crop, SIZE)
+        sample_crop(np.zeros((10, 20, 3), np.uint8), crop, (SIZE, SIZE))
 
 
 def test_normalised_to_the_formula(manifest: Manifest, astronaut: NDArray[np.uint8]) -> None:
     crop = Crop(220.0, 120.0, 140.0)
-    cut = sample_crop(astronaut, crop, SIZE).astype(np.float64)
+    cut = sample_crop(astronaut, crop, (SIZE, SIZE)).astype(np.float64)
     expected = ((cut - MEAN) / STD).transpose(2, 0, 1)[None]
     got = prepare(astronaut, crop, manifest)
     assert got.dtype == np.float32
@@ -124,7 +144,7 @@ def test_quantized_to_the_formula(
 ) -> None:
     scale = 0.02 if dtype != "int16" else 1e-4
     quantized = replace(manifest, input=TensorInfo("picture", (1, 3, SIZE, SIZE), dtype, "NCHW", scale, zero_point))
-    cut = sample_crop(astronaut, Crop(220.0, 120.0, 140.0), SIZE)
+    cut = sample_crop(astronaut, Crop(220.0, 120.0, 140.0), (SIZE, SIZE))
     limits = np.iinfo(dtype)
     real = ((cut.astype(np.float64) - MEAN) / STD).transpose(2, 0, 1)[None]
     expected = np.clip(np.rint(real / scale) + zero_point, limits.min, limits.max)

@@ -127,7 +127,7 @@ def write_bundle(
         "outputs": (TensorInfo(output.name, output.shape, output.dtype, "NCHW"),),
         "preprocess": Preprocess((0.0, 0.0, 0.0), (255.0, 255.0, 255.0), MARGIN),
         "landmarks": Landmarks("dots-2", POINTS),
-        "heatmap": HeatmapInfo(CELLS, CELLS, STRIDE, output.name),
+        "heatmap": HeatmapInfo(CELLS, CELLS, (STRIDE, STRIDE), (1.5, 1.5), output.name),
         "decode": Decode("host", "heatmaps", {"threshold": 0.3}, POINTS * CELLS * CELLS * 4),
     }
     manifest = Manifest(**(fields | changes))

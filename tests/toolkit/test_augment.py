@@ -98,6 +98,6 @@ def test_shrinking_keeps_the_place(side: int) -> None:
     dot = np.exp(-((grid[None, :] - x) ** 2 + (grid[:, None] - y) ** 2) / (2 * (side / 40) ** 2))
     picture = np.repeat((dot * 255).astype(np.uint8)[..., None], 3, axis=2)
     crop = Crop((side - 1) / 2, (side - 1) / 2, side)
-    expected = crop.to_input(np.array([[x, y]]), 128)[0]
+    expected = crop.to_input(np.array([[x, y]]), (128, 128))[0]
     found = _centre_near(warp(picture, crop, 128), *expected)
     assert np.hypot(*(np.array(found) - expected)) < 0.1

@@ -13,7 +13,7 @@ from npuface_toolkit.variations import varied, write_variations
 
 def test_variations_are_many_faces_that_the_detector_finds(tmp_path: Path) -> None:
     write_variations(photograph(), tmp_path, 24)
-    faces = calibration_faces(tmp_path, 128, 1.3)
+    faces = calibration_faces(tmp_path, (128, 128), 1.3)
     assert faces.pictures == 24
     assert faces.without_face <= 4
     assert faces.held_out

@@ -41,12 +41,12 @@ def plain_crop(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], Crop]:
     """The square around the points, as the networks see it: RGB [size, size, 3], points [K, 2] in it, the crop."""
     crop = crop_of_box(box_of_points(points), margin)
-    return warp(picture, crop, size), crop.to_input(points, size), crop
+    return warp(picture, crop, size), crop.to_input(points, (size, size)), crop
 
 
 def warp(picture: NDArray[np.uint8], crop: Crop, size: int) -> NDArray[np.uint8]:
     """Cut the crop out of an RGB picture [H, W, 3] and scale it to [size, size, 3]; outside is black."""
-    matrix = crop.matrix(size)
+    matrix = crop.matrix((size, size))
     shrink = crop.side / size
     if shrink > 2:  # bilinear sampling of a much larger picture would alias
         height, width = picture.shape[:2]
@@ -75,7 +75,7 @@ def augmented_crop(
         base.side * float(np.exp(rng.uniform(-how.scale, how.scale))),
         float(np.deg2rad(rng.uniform(-how.rotation, how.rotation))),
     )
-    cut, moved = warp(picture, crop, size), crop.to_input(points, size)
+    cut, moved = warp(picture, crop, size), crop.to_input(points, (size, size))
     if rng.random() < how.flip:
         cut, moved = np.ascontiguousarray(cut[:, ::-1]), mirror_points(moved, size, scheme).astype(np.float32)
     return _occlude(_photometric(cut, how, rng), how, rng), moved

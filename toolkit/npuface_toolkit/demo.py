@@ -39,7 +39,7 @@ def make_bundles(out: Path, calibration: Path | None, targets: Sequence[str] = T
             return make_bundles(out, Path(folder), targets)
     network = student_network(_CHECKPOINT)
     _log.info("finding faces to calibrate on")
-    faces = calibration_faces(calibration, network.input_size, network.margin)
+    faces = calibration_faces(calibration, network.input_shape, network.margin)
     bundles = []
     for name in targets:
         for form, recipe in ((None, None), ("seed", Recipe(decode="int8"))):

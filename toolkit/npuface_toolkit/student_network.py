@@ -18,8 +18,10 @@ def student_network(checkpoint: str) -> Network:
     return Network(
         name=find_checkpoint(checkpoint).stem,
         module=HeatmapNetwork(student),
-        input_size=info.config.input_size,
-        stride=STRIDE,
+        input_shape=(info.config.input_size, info.config.input_size),
+        heatmap_shape=(info.config.heatmap_size, info.config.heatmap_size),
+        cell_scale=(STRIDE, STRIDE),
+        cell_offset=((STRIDE - 1) / 2, (STRIDE - 1) / 2),
         points=info.config.points,
         scheme=info.scheme,
         mean=(MEAN, MEAN, MEAN),
@@ -28,4 +30,5 @@ def student_network(checkpoint: str) -> Network:
         threshold=info.threshold,
         beta=info.beta,
         sigma=info.sigma,
+        decode=info.decode,
     )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from npuface_runtime.errors import UserError
+from npuface_runtime.geometry import Shape
 from npuface_runtime.manifest import TensorInfo
 
 
@@ -70,7 +71,7 @@ def check_cpu_recipe(recipe: Recipe, why: str) -> None:
 
 
 class Converter(Protocol):
-    """One file format and its tools. Pictures are float32 NCHW [1, 3, S, S], already normalised."""
+    """One file format and its tools. Pictures are float32 NCHW [1, 3, H, W], already normalised."""
 
     engine: str
     """Name of the runtime engine that opens the model."""
@@ -79,8 +80,8 @@ class Converter(Protocol):
     tools: tuple[str, ...]
     """Distributions that make its files; a bundle records their versions."""
 
-    def convert(self, network: nn.Module, decode: nn.Module, size: int, folder: Path) -> ModelFiles:
-        """Write the float model: network (pictures -> heatmaps) followed by decode, for S = size, into `folder`."""
+    def convert(self, network: nn.Module, decode: nn.Module, shape: Shape, folder: Path) -> ModelFiles:
+        """Write the float model: network (pictures -> heatmaps) followed by decode, for pictures of that shape."""
         ...
 
     def describe(self, files: Mapping[str, Path], heatmap: tuple[int, int, int]) -> ModelFiles:

@@ -19,6 +19,7 @@ from npuface_export.converters.converter import ModelFiles, Recipe
 from npuface_export.converters.tflite_graph import DECODED, HEATMAPS, PICTURE, Graph
 from npuface_export.quiet import quiet_tools
 from npuface_runtime.errors import UserError
+from npuface_runtime.geometry import Shape
 
 _FILE = "model.tflite"
 _MARKER = -1.5e30
@@ -52,24 +53,24 @@ class LiteRt:
     safe_recipe = Recipe()
     tools = ("litert-torch", "ai-edge-litert", "ai-edge-quantizer")
 
-    def convert(self, network: nn.Module, decode: nn.Module, size: int, folder: Path) -> ModelFiles:
-        """Write the float model `model.tflite`: NHWC picture [1, S, S, 3] -> what the decode makes, channels last.
+    def convert(self, network: nn.Module, decode: nn.Module, shape: Shape, folder: Path) -> ModelFiles:
+        """Write the float model `model.tflite`: NHWC picture [1, H, W, 3] -> what the decode makes, channels last.
 
         Raises:
             UserError: the decode does not keep four dimensions.
         """
         module = _Marked(network, decode).eval()
         with torch.no_grad():
-            shape = tuple(module(torch.zeros(1, 3, size, size)).shape)
-        if len(shape) != 4:
-            raise UserError("cannot convert the network to TFLite", f"its output is {shape}", "make it N, C, H, W")
+            made = tuple(module(torch.zeros(1, 3, *shape)).shape)
+        if len(made) != 4:
+            raise UserError("cannot convert the network to TFLite", f"its output is {made}", "make it N, C, H, W")
         path = folder / _FILE
         with quiet_tools():
             import litert_torch  # takes seconds, and only this method needs it
 
             litert_torch.config.show_progress = False
             channels_last = litert_torch.to_channel_last_io(module, args=[0], outputs=[0]).eval()
-            litert_torch.convert(channels_last, (torch.zeros(1, size, size, 3),)).export(str(path))
+            litert_torch.convert(channels_last, (torch.zeros(1, *shape, 3),)).export(str(path))
         graph = Graph.read(path)
         _name_tensors(graph)
         graph.write(path)
@@ -93,7 +94,7 @@ class LiteRt:
     def quantize(
         self, source: ModelFiles, pictures: Sequence[NDArray[np.float32]], recipe: Recipe, folder: Path
     ) -> ModelFiles:
-        """Write the quantized model; pictures float32 NCHW [1, 3, S, S] give the ranges.
+        """Write the quantized model; pictures float32 NCHW [1, 3, H, W] give the ranges.
 
         Raises:
             UserError: the recipe cannot be had for this model, or there are no pictures.

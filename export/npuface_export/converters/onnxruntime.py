@@ -26,6 +26,7 @@ from npuface_export.converters.onnx_graph import (
     tensor_info,
 )
 from npuface_export.quiet import quiet_tools
+from npuface_runtime.geometry import Shape
 
 _FILE = "model.onnx"
 
@@ -43,9 +44,9 @@ class OnnxRuntime:
     safe_recipe = Recipe(decode="float32")
     tools = ("onnx", "onnxsim", "onnxruntime")
 
-    def convert(self, network: nn.Module, decode: nn.Module, size: int, folder: Path) -> ModelFiles:
+    def convert(self, network: nn.Module, decode: nn.Module, shape: Shape, folder: Path) -> ModelFiles:
         """Write the float model `model.onnx` (see converter.Converter.convert)."""
-        return _written(torch_to_onnx(network, decode, size), folder / _FILE)
+        return _written(torch_to_onnx(network, decode, shape), folder / _FILE)
 
     def describe(self, files: Mapping[str, Path], heatmap: tuple[int, int, int]) -> ModelFiles:
         """Read a model back (see converter.Converter.describe)."""
@@ -111,9 +112,9 @@ class _Pictures:
         return None if picture is None else {PICTURES: picture}
 
 
-def torch_to_onnx(network: nn.Module, decode: nn.Module, size: int) -> onnx.ModelProto:
-    """`pictures` [1, 3, size, size] -> `heatmaps` -> the decode's output, as one checked ONNX model."""
-    noise = np.random.default_rng(0).standard_normal((1, 3, size, size)).astype(np.float32)
+def torch_to_onnx(network: nn.Module, decode: nn.Module, shape: Shape) -> onnx.ModelProto:
+    """`pictures` [1, 3, H, W] -> `heatmaps` -> the decode's output, as one checked ONNX model."""
+    noise = np.random.default_rng(0).standard_normal((1, 3, *shape)).astype(np.float32)
     return append(export_onnx(network, noise, PICTURES, HEATMAPS), decode)
 
 

@@ -19,6 +19,7 @@ from npuface_export.converters.onnx_graph import HEATMAPS, save_onnx
 from npuface_export.converters.onnxruntime import torch_to_onnx
 from npuface_export.quiet import quiet_tools
 from npuface_runtime.errors import UserError, reason_of
+from npuface_runtime.geometry import Shape
 from npuface_runtime.manifest import TensorInfo
 
 _NOT_COUNTED = ("Constant", "Parameter", "Result")
@@ -35,10 +36,10 @@ class OpenVino:
     safe_recipe = Recipe(decode="float32")
     tools = ("onnx", "onnxsim", "openvino", "nncf")
 
-    def convert(self, network: nn.Module, decode: nn.Module, size: int, folder: Path) -> ModelFiles:
+    def convert(self, network: nn.Module, decode: nn.Module, shape: Shape, folder: Path) -> ModelFiles:
         """Write the float model `model.xml` and `model.bin` (see converter.Converter.convert)."""
         path = folder / "through.onnx"
-        save_onnx(torch_to_onnx(network, decode, size), path)
+        save_onnx(torch_to_onnx(network, decode, shape), path)
         # convert_model would fold what the decode multiplies by into the network, and the heatmaps would be gone
         files = _written(openvino.Core().read_model(path), folder / "model.xml")
         path.unlink()

@@ -21,7 +21,7 @@ def fit_frame(frame: NDArray[np.uint8], width: int, height: int) -> tuple[FloatA
     scale = max(frame.shape[1] / width, frame.shape[0] / height)
     longest = max(width, height)
     side = scale * longest
-    square = sample_crop(frame, Crop((side - 1) / 2, (side - 1) / 2, side), longest)
+    square = sample_crop(frame, Crop((side - 1) / 2, (side - 1) / 2, side), (longest, longest))
     return square[:height, :width], scale
 
 
