@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from npuface_export.converters.converter import Recipe
+from npuface_export.decode import form_by_name
 from npuface_export.export import export_bundle
 from npuface_export.quantize import quantize_bundle
 from npuface_export.target import target_by_name
@@ -76,6 +78,11 @@ class Measured:
         return json.dumps(asdict(self), indent=2)
 
 
+def _recipe(form: str) -> Recipe | None:
+    """The target's safe recipe; INT8 throughout for a form whose coordinates come from the network itself."""
+    return Recipe(decode="int8") if form_by_name(form).finish == "coordinates" else None
+
+
 def measure(checkpoint: Path, form: str, faces: TrialFaces) -> Measured:
     """Export a checkpoint with a decode form to LiteRT, quantize it, and run both bundles on every set."""
     with tempfile.TemporaryDirectory() as name:
@@ -86,7 +93,7 @@ def measure(checkpoint: Path, form: str, faces: TrialFaces) -> Measured:
             (pictures / f"{face.picture.parent.name}-{face.picture.name}").symlink_to(face.picture.resolve())
         exact, quantized = folder / "exact", folder / "quantized"
         export_bundle(student_network(str(checkpoint)), target_by_name(_TARGET), exact, form=form)
-        manifest = quantize_bundle(exact, pictures, quantized)
+        manifest = quantize_bundle(exact, pictures, quantized, recipe=_recipe(form))
         nme = {
             bundle: {
                 name: evaluate(str(bundle), chosen, faces.scheme, faces.points(name)).nme
