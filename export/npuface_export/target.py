@@ -1,9 +1,12 @@
-"""Targets: what an NPU (or CPU engine) can do, read from one TOML file each in `targets/`."""
+"""Targets: what an NPU (or CPU engine) can do, and what it costs there, read from one TOML file each in `targets/`.
+
+Targets of one family share the list of their operators: `operators_from` names a file in `targets/operators/`.
+"""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
@@ -24,13 +27,64 @@ class OperatorLimit:
     Attributes:
         dtypes: element types it runs in.
         max_kernel_height, max_kernel_area: largest kernel, where there is a limit.
+        max_stride: largest stride along either axis, where there is a limit.
         source: the page or report that the limit comes from.
     """
 
     dtypes: tuple[str, ...] = ()
     max_kernel_height: int | None = None
     max_kernel_area: int | None = None
+    max_stride: int | None = None
     source: str = ""
+
+    def refuses(self, need: Need) -> str | None:
+        """Why a need is over these limits; None if it is not."""
+        if need.kernel is not None:
+            height, area = need.kernel[0], need.kernel[0] * need.kernel[1]
+            if self.max_kernel_height is not None and height > self.max_kernel_height:
+                return f"{need.operator} kernel {need.kernel} is higher than {self.max_kernel_height}"
+            if self.max_kernel_area is not None and area > self.max_kernel_area:
+                return f"{need.operator} kernel {need.kernel} has more than {self.max_kernel_area} cells"
+        if need.stride is not None and self.max_stride is not None and max(need.stride) > self.max_stride:
+            return f"{need.operator} stride {need.stride} is over {self.max_stride}"
+        return None
+
+
+@dataclass(frozen=True)
+class OperatorCost:
+    """What one operator costs, in about a nanosecond.
+
+    Attributes:
+        work: of one unit of work (see Need.work).
+        kernel: of one cell of the kernel of one landmark, however often the kernel is laid on.
+    """
+
+    work: float = 1.0
+    kernel: float = 0.0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a decode costs on a target. The unit is about a nanosecond; only the order of forms follows from it.
+
+    Attributes:
+        operators: by ONNX name; one that is not there costs as OperatorCost says by default.
+        byte_out: of one byte that leaves the network: moved, and finished by the host.
+        source: where the figures come from.
+    """
+
+    operators: Mapping[str, OperatorCost] = field(default_factory=dict)
+    byte_out: float = 1.0
+    source: str = ""
+
+    def of(self, needs: Iterable[Need], points: int, bytes_out: int) -> float:
+        """The cost for one face of what a form needs for K = `points` landmarks, and of the bytes that it lets out."""
+        return sum(self._of_need(need, points) for need in needs) + bytes_out * self.byte_out
+
+    def _of_need(self, need: Need, points: int) -> float:
+        cost = self.operators.get(need.operator, OperatorCost())
+        cells = need.kernel[0] * need.kernel[1] * points if need.kernel else 0
+        return need.work * cost.work + cells * cost.kernel
 
 
 @dataclass(frozen=True)
@@ -46,6 +100,7 @@ class Target:
         precisions: what can run there, of "float32" and "int8".
         is_npu: False for a CPU engine.
         operators: by ONNX name; None means that the engine runs every ONNX operator we emit.
+        cost: by which decode forms are put in order.
         source: where the limits come from.
     """
 
@@ -58,6 +113,7 @@ class Target:
     compiler: str | None = None
     compiler_options: Mapping[str, str] = field(default_factory=dict)
     operators: Mapping[str, OperatorLimit] | None = None
+    cost: Cost = field(default_factory=Cost)
 
     def refuses(self, need: Need) -> str | None:
         """Why the target cannot run what a form needs; None if it can."""
@@ -66,30 +122,41 @@ class Target:
         limit = self.operators.get(need.operator)
         if limit is None:
             return f"{self.name} has no {need.operator}"
-        if need.kernel is not None:
-            height, area = need.kernel[0], need.kernel[0] * need.kernel[1]
-            if limit.max_kernel_height is not None and height > limit.max_kernel_height:
-                return f"{need.operator} kernel {need.kernel} is higher than {limit.max_kernel_height}"
-            if limit.max_kernel_area is not None and area > limit.max_kernel_area:
-                return f"{need.operator} kernel {need.kernel} has more than {limit.max_kernel_area} cells"
-        return None
+        return limit.refuses(need)
 
     def refuses_form(self, form: DecodeForm, spec: HeatmapSpec) -> str | None:
         """Why the target cannot run a decode form; None if it can."""
+        if spec.kind not in form.kinds:
+            return f"it decodes {' and '.join(form.kinds)}, not {spec.kind}"
         reasons = (self.refuses(need) for need in form.needs(spec))
         return next((reason for reason in reasons if reason), None)
+
+
+def _table(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def _read(path: Path) -> Target:
+    raw = _table(path)
+    operators, shared = raw.pop("operators", None), raw.pop("operators_from", None)
+    if shared is not None:
+        operators = _table(_FOLDER / "operators" / f"{shared}.toml")
+    return Target(
+        name=path.stem,
+        operators=None if operators is None else {name: _limit(limit) for name, limit in operators.items()},
+        cost=_cost(raw.pop("cost", {})),
+        precisions=tuple(raw.pop("precisions")),
+        **raw,
+    )
 
 
 def _limit(raw: Mapping[str, Any]) -> OperatorLimit:
     return OperatorLimit(**{**raw, "dtypes": tuple(raw.get("dtypes", ()))})
 
 
-def _read(path: Path) -> Target:
-    raw: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    operators = raw.pop("operators", None)
-    if operators is not None:
-        operators = {name: _limit(limit) for name, limit in operators.items()}
-    return Target(name=path.stem, operators=operators, precisions=tuple(raw.pop("precisions")), **raw)
+def _cost(raw: Mapping[str, Any]) -> Cost:
+    operators = {name: OperatorCost(**cost) for name, cost in raw.get("operators", {}).items()}
+    return Cost(**{**raw, "operators": operators})
 
 
 @cache
