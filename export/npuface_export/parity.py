@@ -71,7 +71,7 @@ def _torch_points(
     """
     with torch.no_grad():
         heatmaps = network.module(torch.from_numpy(picture))
-        decoded = form.build(network.spec).eval()(heatmaps).numpy()
+        decoded = form.build(network.spec).eval().double()(heatmaps.double()).float().numpy()
     if manifest.outputs[0].layout == "NHWC":
         decoded = decoded.transpose(0, 2, 3, 1)
     points, _ = finish_decode(manifest, [decoded])

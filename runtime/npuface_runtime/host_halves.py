@@ -85,7 +85,7 @@ def _offset_moments(output: Floats, maps: Maps, params: Params) -> tuple[Floats,
     mass = (mass_x + mass_y) / 2
     seen = (mass_x > 0) & (mass_y > 0)
     offsets = np.stack([offset_x, offset_y], axis=1) / np.where(seen, mass, 1)[:, None]
-    return _where_seen(seen, cells + offsets, maps), confidence
+    return _where_seen(seen, cells + offsets, maps, beyond=1), confidence
 
 
 def _marginals(output: Floats, maps: Maps, params: Params) -> tuple[Floats, Floats]:
@@ -135,7 +135,7 @@ def _heatmap_offset(output: Floats, maps: Maps, params: Params) -> tuple[Floats,
     each = np.arange(k)
     points = np.stack([x + planes[1, each, best], y + planes[2, each, best]], axis=1)
     peak = planes[0, each, best]
-    return _where_seen(peak > 0, points, maps), np.clip(peak, 0, 1)
+    return _where_seen(peak > 0, points, maps, beyond=1), np.clip(peak, 0, 1)
 
 
 def _classifiers(output: Floats, maps: Maps, params: Params) -> tuple[Floats, Floats]:
@@ -188,10 +188,13 @@ def _confidence(mass: Floats, maximum: list[Floats], params: Params) -> Floats:
     return np.where(seen, np.clip(height, 0, 1) * np.minimum(ratio, 1 / ratio), 0)
 
 
-def _where_seen(seen: NDArray[np.bool_], points: Floats, maps: Maps) -> Floats:
-    """The points kept on the map, as rounding can carry a small mass off it; its middle where nothing was seen."""
+def _where_seen(seen: NDArray[np.bool_], points: Floats, maps: Maps, beyond: int = 0) -> Floats:
+    """The points kept on the map, as rounding can carry a small mass off it; its middle where nothing was seen.
+
+    `beyond` is how many cells outside they may stand: an offset can point off the map.
+    """
     last = np.array(maps.last)
-    return np.where(seen[:, None], np.clip(points, 0, last), last / 2)
+    return np.where(seen[:, None], np.clip(points, -beyond, last + beyond), last / 2)
 
 
 def _channels(count: int) -> Callable[[Maps, Params], int]:

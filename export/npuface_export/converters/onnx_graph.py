@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,8 @@ def export_onnx(module: nn.Module, example: NDArray[np.float32], input_name: str
         )
         assert program is not None  # None is the legacy exporter's answer
         model = _cleaned(_simplified(program.model_proto))
-        expected = module(tensor).numpy()
+        # In float64: torch's own kernels lose what comes after the peak in a float32 sum over a whole map.
+        expected = deepcopy(module).double()(tensor.double()).float().numpy()
     _assert_parity(model, {input_name: example}, expected)
     return model
 

@@ -43,5 +43,11 @@ def moments_needs(spec: HeatmapSpec) -> tuple[Need, ...]:
     return across, across, down, down, Need("Concat", work=4 * k)
 
 
+def map_sums_needs(spec: HeatmapSpec) -> tuple[Need, ...]:
+    """What MapSums asks."""
+    conv = depthwise(spec, (spec.height, spec.width))
+    return conv, conv, conv, Need("Concat", work=3 * spec.points)
+
+
 def _windows(spec: HeatmapSpec, kernel: tuple[int, int]) -> int:
     return (spec.height - kernel[0] + 1) * (spec.width - kernel[1] + 1)

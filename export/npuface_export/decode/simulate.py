@@ -24,8 +24,10 @@ _HEADROOM = 1.5
 class _Rounding(TorchDispatchMode):
     """Rounds what each operator returns to 8 bits, or to 16 while `wide` is set; ranges are those of the tensor."""
 
-    wide = False
-    _rounded_from: tuple[Tensor, Tensor] | None = None
+    def __init__(self) -> None:
+        TorchDispatchMode.__init__(self)
+        self.wide = False
+        self._rounded_from: tuple[Tensor, Tensor] | None = None
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
