@@ -60,7 +60,7 @@ def quantize_bundle(
     with workspace(out) as folder:
         faces = _faces(calibration, manifest)
         pictures = [as_nchw(normalise(picture, exact), exact.input.layout) for picture in faces.varied]
-        model = converter.quantize(source, pictures, recipe, folder)
+        model = converter.quantizer(source, pictures).write(recipe, folder)
         manifest = with_model(exact, model, "int8")
         shift = coordinate_shift(
             cells_on(exact, source.files, faces.plain), cells_on(manifest, model.files, faces.plain)

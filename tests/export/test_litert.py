@@ -29,7 +29,7 @@ from tflite_models import (
 )
 
 from npuface_export.converters import ModelFiles, Recipe
-from npuface_export.converters.litert_quantize import check_types
+from npuface_export.converters.litert_types import check_types
 from npuface_export.converters.tflite_graph import Graph
 from npuface_export.decode import HeatmapSpec, form_by_name
 from npuface_export.decode.grid import exact_grid
@@ -147,7 +147,7 @@ def test_safe_recipe_types_and_exact_weights() -> None:
 def test_moments_have_headroom() -> None:
     output = quantized_model("relative-threshold", "int16").outputs[0]
     masses = [
-        moments.reshape(4, 3)[[0, 2]] for moments in outputs_of(drawn_model("relative-threshold"), central_pictures())
+        moments.reshape(5, 3)[[0, 2]] for moments in outputs_of(drawn_model("relative-threshold"), central_pictures())
     ]
     assert output.scale is not None
     assert output.scale * 32767 == pytest.approx(1.5 * np.max(masses), rel=1e-3)
@@ -185,14 +185,17 @@ def test_published_form_collapses_in_plain_int8() -> None:
     ("form", "recipe", "pictures", "reason"),
     [
         ("seed", Recipe(decode="int16"), 1, "has no moments that 16 bits could keep"),
-        ("seed", Recipe(decode="int4"), 1, "body 'int8' and decode 'int4'"),
-        ("seed", Recipe(body="int4"), 1, "body 'int4' and decode 'int16'"),
+        ("seed", Recipe(decode="int4"), 1, "with a decode in int4: TFLite's kernels are"),
+        ("seed", Recipe(body="int4"), 1, "to int4 with a decode in int16: TFLite's kernels are"),
+        ("relative-threshold", Recipe(decode="float16"), 1, "in float16 it only stores weights"),
+        ("relative-threshold", Recipe(wide=("conv9",)), 1, "the body of the model has no such layer"),
+        ("relative-threshold", Recipe(wide_type="float16"), 1, "TFLite's kernels are"),
         ("seed", Recipe(decode="int8"), 0, "there are no calibration pictures"),
     ],
 )
 def test_refused_requests(form: str, recipe: Recipe, pictures: int, reason: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=reason):
-        LITERT.quantize(drawn_model(form), central_pictures(pictures), recipe, tmp_path)
+        LITERT.quantizer(drawn_model(form), central_pictures(pictures)).write(recipe, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -219,7 +222,7 @@ def test_trained_student_keeps_its_coordinates_on_faces_it_was_not_calibrated_on
     seen, held_out = split_by_identity(faces, 0.2)
     model = LITERT.convert(network, form_by_name("relative-threshold").build(spec), (size, size), new_folder())
     ranges = crops(seen[:: len(seen) // 40], size, info.margin)
-    quantized = LITERT.quantize(model, ranges, Recipe(), new_folder())
+    quantized = LITERT.quantizer(model, ranges).write(Recipe(), new_folder())
     pictures = crops(held_out[:: len(held_out) // 30], size, info.margin)
     exact = cells_of(model, "relative-threshold", spec, STRIDE, pictures)
     shift = np.linalg.norm(cells_of(quantized, "relative-threshold", spec, STRIDE, pictures) - exact, axis=2)

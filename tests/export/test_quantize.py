@@ -117,15 +117,6 @@ def test_an_int8_bundle_without_its_float_model_is_refused(
         quantize_bundle(stripped, faces)
 
 
-def test_sixteen_bits_are_refused_where_there_are_no_kernels(
-    bundles: tuple[Path, Path], faces: Path, tmp_path: Path
-) -> None:
-    with pytest.raises(UserError, match="16") as caught:
-        quantize_bundle(bundles[0], faces, tmp_path / "out", recipe=Recipe(decode="int16"))
-    assert caught.value.what == "cannot quantize to int8 with a decode in int16"
-    assert not (tmp_path / "out").exists()
-
-
 def test_a_cpu_target_has_nothing_to_compile(bundles: tuple[Path, Path]) -> None:
     with pytest.raises(UserError, match="runs the model as it is"):
         compile_bundle(bundles[1])
@@ -171,7 +162,7 @@ def test_converters_read_back_and_cut(engine: str, form: str, tmp_path: Path) ->
     assert converter.describe(model.files, HEATMAP) == model
     with pytest.raises(UserError, match=r"its heatmaps have shape \(1, 5, 16, 16\), not \(1, 5, 16, 8\)"):
         converter.describe(model.files, (POINTS, 16, 8))
-    quantized = converter.quantize(model, pictures, converter.safe_recipe, folders[1])
+    quantized = converter.quantizer(model, pictures).write(converter.safe_recipe, folders[1])
     assert converter.describe(quantized.files, HEATMAP) == quantized
     cut = converter.cut(quantized, folders[2])
     with open_session(engine, cut.files) as session:

@@ -85,7 +85,7 @@ def drawn_model(form: str) -> ModelFiles:
 @cache
 def quantized_model(form: str, decode: str) -> ModelFiles:
     """`drawn_model` in INT8, its ranges taken from landmarks near the centre only."""
-    return LITERT.quantize(drawn_model(form), central_pictures(), Recipe(decode=decode), new_folder())
+    return LITERT.quantizer(drawn_model(form), central_pictures()).write(Recipe(decode=decode), new_folder())
 
 
 def outputs_of(model: ModelFiles, pictures: Sequence[NDArray[np.float32]]) -> list[NDArray[np.generic]]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from npuface_export.calibration import calibration_faces
-from npuface_export.converters.converter import Recipe
+from npuface_export.converters.recipe import Recipe
 from npuface_export.export import export_bundle
 from npuface_export.photograph import photograph
 from npuface_export.quantize import quantize_bundle

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 
-from npuface_export.converters.converter import Converter, ModelFiles, Recipe
+from npuface_export.converters.converter import Converter, ModelFiles, Quantizer
+from npuface_export.converters.recipe import Recipe
 
-__all__ = ["Converter", "ModelFiles", "Recipe", "converter_by_name"]
+__all__ = ["Converter", "ModelFiles", "Quantizer", "Recipe", "converter_by_name"]
 
 
 def converter_by_name(name: str) -> Converter:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from npuface_export.converters.recipe import Recipe
 from npuface_runtime.errors import UserError
 from npuface_runtime.geometry import Shape
 from npuface_runtime.manifest import TensorInfo
@@ -34,18 +35,18 @@ class ModelFiles:
     operators: Mapping[str, int]
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How to quantize.
+def check_pictures(pictures: Sequence[object]) -> None:
+    """Refuse to calibrate on nothing.
 
-    Attributes:
-        body: type of weights and activations in the network: "int8".
-        decode: of the 16-bit part of the decode (its `moments`), or of the whole decode where the engine
-            has no 16-bit kernels: "int16", "float32", or "int8" (the ruin that is shown for comparison).
+    Raises:
+        UserError: there are no pictures.
     """
-
-    body: str = "int8"
-    decode: str = "int16"
+    if not pictures:
+        raise UserError(
+            "cannot quantize the model",
+            "there are no calibration pictures",
+            "give a folder with at least one picture of a face",
+        )
 
 
 def check_heatmaps(model: Path, found: tuple[int, ...] | None, heatmap: tuple[int, int, int]) -> None:
@@ -59,15 +60,19 @@ def check_heatmaps(model: Path, found: tuple[int, ...] | None, heatmap: tuple[in
         raise UserError(f"cannot use {model.name}", why, "export the network again")
 
 
-def check_cpu_recipe(recipe: Recipe, why: str) -> None:
-    """Refuse what a CPU engine has no kernels for: anything but an INT8 body with an INT8 or float decode.
+class Quantizer(Protocol):
+    """A float model and what its activations were on the calibration pictures: quantized by any number of recipes."""
 
-    Raises:
-        UserError: with `why` as the reason.
-    """
-    if recipe.body != "int8" or recipe.decode not in ("int8", "float32"):
-        what = f"cannot quantize to {recipe.body} with a decode in {recipe.decode}"
-        raise UserError(what, why, "take a recipe with body int8 and decode float32 or int8")
+    layers: tuple[str, ...]
+    """Names of the layers of the body in the order of execution, for Recipe.wide."""
+
+    def write(self, recipe: Recipe, folder: Path) -> ModelFiles:
+        """Write the quantized model into `folder`.
+
+        Raises:
+            UserError: the engine has no kernels for the recipe, or the body no such layer.
+        """
+        ...
 
 
 class Converter(Protocol):
@@ -92,10 +97,12 @@ class Converter(Protocol):
         """
         ...
 
-    def quantize(
-        self, source: ModelFiles, pictures: Sequence[NDArray[np.float32]], recipe: Recipe, folder: Path
-    ) -> ModelFiles:
-        """Write the quantized model into `folder`, its ranges taken from `pictures`."""
+    def quantizer(self, source: ModelFiles, pictures: Sequence[NDArray[np.float32]]) -> Quantizer:
+        """Run the float model on `pictures`, whose ranges become those of the quantized model.
+
+        Raises:
+            UserError: there are no pictures.
+        """
         ...
 
     def cut(self, source: ModelFiles, folder: Path) -> ModelFiles:

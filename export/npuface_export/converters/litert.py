@@ -1,7 +1,7 @@
 """litert: torch -> TFLite for the LiteRT interpreter, and for the vendor compilers that read TFLite.
 
 The file's tensors have fixed names: `picture` enters, `heatmaps` stand inside, `decoded` leaves (with
-the host form, `heatmaps` leave).
+the host form, `heatmaps` leave). Where a form begins with a fixed shift, the heatmaps are the shifted ones.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from npuface_export.converters.converter import ModelFiles, Recipe
+from npuface_export.converters.converter import ModelFiles, Quantizer, check_pictures
+from npuface_export.converters.recipe import Recipe
+from npuface_export.converters.tflite_fold import fold_shift
 from npuface_export.converters.tflite_graph import DECODED, HEATMAPS, PICTURE, Graph
 from npuface_export.quiet import quiet_tools
 from npuface_runtime.errors import UserError
@@ -73,6 +75,7 @@ class LiteRt:
             litert_torch.convert(channels_last, (torch.zeros(1, *shape, 3),)).export(str(path))
         graph = Graph.read(path)
         _name_tensors(graph)
+        fold_shift(graph, HEATMAPS)
         graph.write(path)
         return _files(graph, path)
 
@@ -91,21 +94,13 @@ class LiteRt:
             )
         return _files(graph, path)
 
-    def quantize(
-        self, source: ModelFiles, pictures: Sequence[NDArray[np.float32]], recipe: Recipe, folder: Path
-    ) -> ModelFiles:
-        """Write the quantized model; pictures float32 NCHW [1, 3, H, W] give the ranges.
+    def quantizer(self, source: ModelFiles, pictures: Sequence[NDArray[np.float32]]) -> Quantizer:
+        """Calibrate (see converter.Converter.quantizer); pictures are NCHW [1, 3, H, W] as everywhere."""
+        from npuface_export.converters.litert_quantize import LiteRtQuantizer  # its tools take seconds to import
 
-        Raises:
-            UserError: the recipe cannot be had for this model, or there are no pictures.
-        """
-        from npuface_export.converters.litert_quantize import quantize_graph  # its tools take seconds to import
-
-        path = folder / _FILE
+        check_pictures(pictures)
         channel_last = [np.ascontiguousarray(picture.transpose(0, 2, 3, 1)) for picture in pictures]
-        graph = quantize_graph(source.files["model"], channel_last, recipe)
-        graph.write(path)
-        return _files(graph, path)
+        return LiteRtQuantizer(source.files["model"], channel_last, _written)
 
     def cut(self, source: ModelFiles, folder: Path) -> ModelFiles:
         """Write the same network ending at its heatmaps, as `heatmaps.tflite`."""
@@ -138,6 +133,11 @@ def _is_marker(graph: Graph, operator: Any) -> bool:
     return graph.operator_name(operator) == "MAXIMUM" and any(
         graph.is_constant(i) and np.all(graph.values(i) == np.float32(_MARKER)) for i in operator.inputs
     )
+
+
+def _written(graph: Graph, path: Path) -> ModelFiles:
+    graph.write(path)
+    return _files(graph, path)
 
 
 def _files(graph: Graph, path: Path) -> ModelFiles:

@@ -8,16 +8,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from torch import nn
 
-from npuface_export.converters.converter import ModelFiles, Recipe, check_cpu_recipe, check_heatmaps
+from npuface_export.converters.converter import ModelFiles, Quantizer, check_heatmaps, check_pictures
 from npuface_export.converters.onnx_graph import (
     HEATMAPS,
     PICTURES,
     append,
     cut_at,
-    downstream,
     export_onnx,
     load_onnx,
     operator_counts,
@@ -25,7 +23,7 @@ from npuface_export.converters.onnx_graph import (
     shape_of,
     tensor_info,
 )
-from npuface_export.quiet import quiet_tools
+from npuface_export.converters.recipe import Recipe
 from npuface_runtime.geometry import Shape
 
 _FILE = "model.onnx"
@@ -34,10 +32,7 @@ _FILE = "model.onnx"
 class OnnxRuntime:
     """Converter to ONNX for onnxruntime's CPU provider (see converter.Converter).
 
-    INT8 models keep a float32 input and output, quantized and dequantized inside. Weights are int8,
-    symmetric, one scale a channel. Activations are uint8: onnxruntime's x86 kernels want them unsigned
-    (measured: less than half the time of int8, the same accuracy), and its ARM kernels take both.
-    Ranges are minimum and maximum: the percentile method took six times as long for the same accuracy.
+    INT8 models keep a float32 input and output, quantized and dequantized inside.
     """
 
     engine = "onnxruntime"
@@ -54,34 +49,12 @@ class OnnxRuntime:
         check_heatmaps(files["model"], shape_of(model, HEATMAPS), heatmap)
         return _files(model, files["model"])
 
-    def quantize(
-        self, source: ModelFiles, pictures: Sequence[NDArray[np.float32]], recipe: Recipe, folder: Path
-    ) -> ModelFiles:
-        """Write the INT8 model `model.onnx` (see converter.Converter.quantize).
+    def quantizer(self, source: ModelFiles, pictures: Sequence[NDArray[np.float32]]) -> Quantizer:
+        """Calibrate (see converter.Converter.quantizer)."""
+        from npuface_export.converters.onnx_quantize import OnnxQuantizer  # its tools take seconds to import
 
-        Raises:
-            UserError: the recipe asks for bits that onnxruntime has no kernels for.
-        """
-        check_cpu_recipe(
-            recipe, "onnxruntime's CPU kernels are int8 and float32, and would only imitate 16 bits in float"
-        )
-        model = load_onnx(source.files["model"])
-        kept = downstream(model, HEATMAPS) if recipe.decode == "float32" else []
-        path = folder / _FILE
-        with quiet_tools():
-            quantize_static(
-                model,
-                path,
-                _Pictures(pictures),
-                quant_format=QuantFormat.QDQ,
-                per_channel=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                calibrate_method=CalibrationMethod.MinMax,
-                nodes_to_exclude=kept,
-                extra_options={"WeightSymmetric": True, "ActivationSymmetric": False},
-            )
-        return _files(load_onnx(path), path)
+        check_pictures(pictures)
+        return OnnxQuantizer(load_onnx(source.files["model"]), pictures, _written)
 
     def cut(self, source: ModelFiles, folder: Path) -> ModelFiles:
         """Write the same network ending at its heatmaps, as `heatmaps.onnx`; in INT8 they leave in 8 bits."""
@@ -98,18 +71,6 @@ def _quantized_heatmaps(model: onnx.ModelProto) -> str:
         if node.op_type == "DequantizeLinear" and HEATMAPS in node.output:
             return str(node.input[0])
     return HEATMAPS
-
-
-class _Pictures:
-    """The calibration pictures, one at a time: what onnxruntime calls a CalibrationDataReader."""
-
-    def __init__(self, pictures: Sequence[NDArray[np.float32]]) -> None:
-        self._rest = iter(pictures)
-
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-        """The next feed, None after the last."""
-        picture = next(self._rest, None)
-        return None if picture is None else {PICTURES: picture}
 
 
 def torch_to_onnx(network: nn.Module, decode: nn.Module, shape: Shape) -> onnx.ModelProto:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import nncf
 import numpy as np
 import openvino
 from numpy.typing import NDArray
 from torch import nn
 
-from npuface_export.converters.converter import ModelFiles, Recipe, check_cpu_recipe, check_heatmaps
+from npuface_export.converters.converter import ModelFiles, Quantizer, check_heatmaps, check_pictures
 from npuface_export.converters.onnx_graph import HEATMAPS, save_onnx
 from npuface_export.converters.onnxruntime import torch_to_onnx
-from npuface_export.quiet import quiet_tools
+from npuface_export.converters.openvino_graph import dependent
+from npuface_export.converters.recipe import Recipe
 from npuface_runtime.errors import UserError, reason_of
 from npuface_runtime.geometry import Shape
 from npuface_runtime.manifest import TensorInfo
-
-_NOT_COUNTED = ("Constant", "Parameter", "Result")
 
 
 class OpenVino:
@@ -51,28 +48,14 @@ class OpenVino:
         check_heatmaps(files["model"], tuple(_heatmap_port(model, files["model"]).get_shape()), heatmap)
         return _files(model, files)
 
-    def quantize(
-        self, source: ModelFiles, pictures: Sequence[NDArray[np.float32]], recipe: Recipe, folder: Path
-    ) -> ModelFiles:
-        """Write the INT8 model `model.xml` and `model.bin` (see converter.Converter.quantize).
+    def quantizer(self, source: ModelFiles, pictures: Sequence[NDArray[np.float32]]) -> Quantizer:
+        """Calibrate (see converter.Converter.quantizer)."""
+        from npuface_export.converters.openvino_quantize import OpenVinoQuantizer  # its tools take seconds to import
 
-        Raises:
-            UserError: the recipe asks for bits that OpenVINO has no kernels for.
-        """
-        check_cpu_recipe(recipe, "OpenVINO's CPU kernels are int8 and float32, there are none for 16-bit integers")
+        check_pictures(pictures)
         model = _read(source.files)
-        kept = _downstream(model, _heatmap_port(model, source.files["model"])) if recipe.decode == "float32" else []
-        with quiet_tools():
-            nncf.set_log_level(logging.ERROR)
-            quantized = nncf.quantize(
-                model,
-                nncf.Dataset(list(pictures)),
-                preset=nncf.QuantizationPreset.PERFORMANCE,
-                target_device=nncf.TargetDevice.CPU,
-                subset_size=len(pictures),
-                ignored_scope=nncf.IgnoredScope(names=kept),
-            )
-        return _written(quantized, folder / "model.xml")
+        heatmaps = _heatmap_port(model, source.files["model"]).get_node().get_friendly_name()
+        return OpenVinoQuantizer(model, heatmaps, pictures, _written)
 
     def cut(self, source: ModelFiles, folder: Path) -> ModelFiles:
         """Write the same network ending at its heatmaps, as `heatmaps.xml` and `heatmaps.bin`."""
@@ -108,21 +91,6 @@ def _heatmap_port(model: Any, path: Path) -> Any:
     raise UserError(f"cannot find the heatmaps in {path.name}", f"it has no tensor {HEATMAPS!r}", "export it again")
 
 
-def _dependent(model: Any, start: set[str]) -> list[Any]:
-    """The operators that depend on the named ones, in order."""
-    live, found = set(start), []
-    for node in model.get_ordered_ops():
-        if live.intersection(source.get_node().get_friendly_name() for source in node.input_values()):
-            live.add(node.get_friendly_name())
-            if node.get_type_name() not in _NOT_COUNTED:
-                found.append(node)
-    return found
-
-
-def _downstream(model: Any, port: Any) -> list[str]:
-    return [node.get_friendly_name() for node in _dependent(model, {port.get_node().get_friendly_name()})]
-
-
 def _tensor(port: Any, name: str) -> TensorInfo:
     dtype = np.dtype(port.get_element_type().to_dtype()).name
     return TensorInfo(name, tuple(port.get_shape()), dtype, "NCHW")
@@ -130,7 +98,7 @@ def _tensor(port: Any, name: str) -> TensorInfo:
 
 def _files(model: Any, files: Mapping[str, Path]) -> ModelFiles:
     inputs = {node.get_friendly_name() for node in model.get_parameters()}
-    counts = Counter(node.get_type_name() for node in _dependent(model, inputs))
+    counts = Counter(node.get_type_name() for node in dependent(model, inputs))
     picture = _tensor(model.inputs[0], model.inputs[0].get_any_name())
     outputs = tuple(_tensor(port, port.get_any_name()) for port in model.outputs)
     return ModelFiles(dict(files), picture, outputs, HEATMAPS, dict(counts))

@@ -148,6 +148,15 @@ class Graph:
         for operator in self._body.operators:
             operator.inputs = [new if i == old else i for i in operator.inputs]
 
+    def remove(self, operator: Any) -> None:
+        """Take an operator out; whoever reads its outputs must read something else by then."""
+        self._body.operators = [op for op in self._body.operators if op is not operator]
+
+    def raise_version(self, operator: Any, version: int) -> None:
+        """Let an operator's code be at least of that version."""
+        code = self.model.operatorCodes[operator.opcodeIndex]
+        code.version = max(code.version, version)
+
     def copy_ending_at(self, tensor: int) -> Graph:
         """A copy whose only output is a tensor of this graph."""
         copy = Graph(deepcopy(self.model))
@@ -161,7 +170,7 @@ class Graph:
         output = signature.outputs[0]
         output.name, output.tensorIndex = self.name(tensor).encode(), tensor
         signature.outputs = [output]
-        self._drop_unused()
+        self.drop_unused()
 
     def downstream(self, tensors: Iterable[int]) -> list[Any]:
         """The operators that depend on any of the tensors, in the order of execution."""
@@ -172,7 +181,8 @@ class Graph:
                 found.append(operator)
         return found
 
-    def _drop_unused(self) -> None:
+    def drop_unused(self) -> None:
+        """Drop operators, tensors, buffers and codes that no output needs."""
         needed, kept = set(self.outputs), []
         for operator in reversed(self._body.operators):
             if needed.intersection(operator.outputs):
