@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from npuface_export.decode.form import DecodeForm, HeatmapSpec, Need, expected_cell
-from npuface_export.decode.needs import elementwise, marginals_needs, moments_needs
+from npuface_export.decode.needs import marginals_needs, moments_needs
 from npuface_export.decode.sums import Marginals, Moments, grid_params
 
 BACKGROUND = 0.1
@@ -51,7 +51,7 @@ def marginal_threshold_points(heatmaps: Tensor, spec: HeatmapSpec) -> Tensor:
 
 
 def _needs(spec: HeatmapSpec) -> tuple[Need, ...]:
-    needs = [elementwise("Sub", spec), elementwise("Relu", spec), *marginals_needs(spec)]
+    needs = [Need("Sub"), Need("Relu"), *marginals_needs(spec)]  # both in the network's last convolution: no work
     for cells, kernel in ((spec.width, (1, spec.width)), (spec.height, (spec.height, 1))):
         work = spec.points * cells
         needs += [Need("MaxPool", kernel, (1, 1), work), Need("Mul", work=spec.points)]

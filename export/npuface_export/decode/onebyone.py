@@ -15,20 +15,33 @@ from npuface_export.decode.seed import softargmax_points
 from npuface_export.decode.sums import grid_across, grid_down, grid_params
 
 
+class _CellSums(nn.Module):
+    """Probabilities [N, H W, K, 1] -> [N, 3, 1, K]: mass, first moment of x, first moment of y."""
+
+    def __init__(self, spec: HeatmapSpec) -> None:
+        super().__init__()
+        plane = torch.ones(spec.height, spec.width)
+        kernels = torch.stack([plane, plane * grid_across(spec.width), plane * grid_down(spec.height)])
+        self.sums = nn.Conv2d(spec.height * spec.width, 3, 1, bias=False)
+        self.sums.weight = nn.Parameter(kernels.reshape(3, -1, 1, 1), requires_grad=False)
+
+    def forward(self, probabilities: Tensor) -> Tensor:
+        """The order of a map's values stays as it is: channels last, the transpose moves nothing."""
+        sums: Tensor = self.sums(probabilities)
+        return sums.transpose(2, 3)
+
+
 class OneByOne(nn.Module):
-    """Heatmaps [N, K, H, W] -> [N, 3, K, 1]: mass, first moment of x, first moment of y."""
+    """Heatmaps [N, K, H, W] -> [N, 3, 1, K]: mass, first moment of x, first moment of y."""
 
     def __init__(self, spec: HeatmapSpec) -> None:
         super().__init__()
         self.shape = (spec.points, spec.height * spec.width)
         self.beta = spec.beta
-        plane = torch.ones(spec.height, spec.width)
-        kernels = torch.stack([plane, plane * grid_across(spec.width), plane * grid_down(spec.height)])
-        self.moments = nn.Conv2d(self.shape[1], 3, 1, bias=False)
-        self.moments.weight = nn.Parameter(kernels.reshape(3, -1, 1, 1), requires_grad=False)
+        self.moments = _CellSums(spec)
 
     def forward(self, heatmaps: Tensor) -> Tensor:
-        """[N, K, H, W] -> [N, 3, K, 1]."""
+        """[N, K, H, W] -> [N, 3, 1, K]."""
         cells = (heatmaps * self.beta).reshape(-1, *self.shape, 1).transpose(1, 2)
         sums: Tensor = self.moments(torch.softmax(cells, dim=1))
         return sums

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from npuface_export.decode.form import DecodeForm, HeatmapSpec, expected_cell
-from npuface_export.decode.needs import elementwise, marginals_needs, moments_needs
+from npuface_export.decode.form import DecodeForm, HeatmapSpec, Need, expected_cell
+from npuface_export.decode.needs import marginals_needs, moments_needs
 from npuface_export.decode.relative_threshold import threshold_mass
 from npuface_export.decode.sums import MomentsOf, grid_params
 
-_SHARPNESS = 40.0
-"""Of the softplus that stands for the relu in training: a map that lies below t as a whole still has a gradient."""
+_SHARPNESS = 12.0
+"""Over t: of the softplus that stands for the relu in training. A map that lies below t as a whole still has a gradient,
+and a background at zero weighs exp(-12) of its softness."""
 
 
 class StaticSquash(nn.Module):
@@ -39,7 +40,7 @@ def static_threshold_points(heatmaps: Tensor, spec: HeatmapSpec) -> Tensor:
 
 def softened_points(heatmaps: Tensor, spec: HeatmapSpec) -> Tensor:
     """The same with a softplus for the relu, for training."""
-    return expected_cell(functional.softplus(heatmaps - spec.threshold, beta=_SHARPNESS))
+    return expected_cell(functional.softplus(heatmaps - spec.threshold, beta=_SHARPNESS / spec.threshold))
 
 
 FORM = DecodeForm(
@@ -47,8 +48,8 @@ FORM = DecodeForm(
     summary="relu(h - t), separable sums, 16-bit moments, divided on the host",
     rank=4,
     needs=lambda spec: (
-        elementwise("Sub", spec),
-        elementwise("Relu", spec),
+        Need("Sub"),  # in the bias of the network's last convolution, and the relu in its activation: no work
+        Need("Relu"),
         *marginals_needs(spec),
         *moments_needs(spec),
     ),

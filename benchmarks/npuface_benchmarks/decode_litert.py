@@ -1,0 +1,76 @@
+"""A decode form alone in LiteRT's INT8: the kernels that run it, without a network in front."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from npuface_export.converters import Recipe, converter_by_name
+from npuface_export.decode import DecodeForm, HeatmapSpec
+from npuface_runtime.engines import open_session
+from npuface_runtime.finish import dequantize
+from npuface_runtime.manifest import TensorInfo
+
+_CHANNELS = 3
+"""Of a picture: what the converter takes a network's input to have."""
+
+
+class _Unfolded(nn.Module):
+    """A picture [1, 3, h, W] that holds the values of the maps in their order -> the maps."""
+
+    def __init__(self, shape: tuple[int, int, int, int]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """[1, 3, h, W] -> [1, C, H, W]."""
+        return picture.reshape(1, -1)[:, : math.prod(self.shape)].reshape(self.shape)
+
+
+def litert_output(form: DecodeForm, spec: HeatmapSpec, calibration: Tensor, maps: Tensor) -> NDArray[np.float32]:
+    """What a form makes of maps in INT8, its moments in 16 bits where it has any, as LiteRT computes it.
+
+    Args:
+        form: any.
+        spec: what it is built for.
+        calibration: what enters the decode [N, C, H, W]; its ranges become the model's.
+        maps: what it is run on, of the same shape.
+
+    Returns:
+        The outputs [N, ...] as real numbers, channels first.
+    """
+    converter, decode = converter_by_name("litert"), form.build(spec).eval()
+    has_moments = any(name.rpartition(".")[2] == "moments" for name, _ in decode.named_modules())
+    rows = math.ceil(math.prod(spec.input_shape) / (_CHANNELS * spec.width))
+    with tempfile.TemporaryDirectory() as name:
+        exact, folder = Path(name) / "float", Path(name) / "int8"
+        exact.mkdir()
+        folder.mkdir()
+        source = converter.convert(_Unfolded(spec.input_shape), decode, (rows, spec.width), exact)
+        quantizer = converter.quantizer(source, [_folded(one, rows, spec.width) for one in calibration])
+        model = quantizer.write(Recipe(decode="int16" if has_moments else "int8"), folder)
+        with open_session(converter.engine, model.files, 1) as session:
+            outputs = [session.run(_stored(_folded(one, rows, spec.width), model.input))[0] for one in maps]
+    return np.stack([dequantize(output, model.outputs[0])[0].transpose(2, 0, 1) for output in outputs])
+
+
+def _folded(maps: Tensor, rows: int, width: int) -> NDArray[np.float32]:
+    """Maps [C, H, W] as a picture [1, 3, h, W], zeros behind them."""
+    missing = _CHANNELS * rows * width - maps.numel()
+    return np.asarray(functional.pad(maps.flatten(), (0, missing)).reshape(1, _CHANNELS, rows, width).numpy())
+
+
+def _stored(picture: NDArray[np.float32], info: TensorInfo) -> NDArray[np.generic]:
+    """A picture NCHW as the model's input stores it."""
+    values = picture.transpose(0, 2, 3, 1)
+    if info.scale is None or info.zero_point is None:
+        return np.ascontiguousarray(values)
+    bounds = np.iinfo(info.dtype)
+    stored = np.clip(np.rint(values / info.scale) + info.zero_point, bounds.min, bounds.max)
+    return np.asarray(stored, info.dtype)
