@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -31,6 +32,7 @@ class Network:
         kind: what the network draws (see HeatmapSpec).
         decode: the decode form that the weights were trained with, where it is one of ours.
         own_points: the model's own decode, where its file has one: what the decode takes -> points [N, K, 2] in cells.
+        origin: where a network that was not trained here comes from, and how its decode was found; for the manifest.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Network:
     kind: str = "heatmaps"
     decode: str | None = None
     own_points: Callable[[Tensor], Tensor] | None = None
+    origin: Mapping[str, Any] | None = None
 
     @property
     def spec(self) -> HeatmapSpec:

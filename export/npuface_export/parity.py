@@ -75,8 +75,8 @@ def _torch_points(
     if manifest.outputs[0].layout == "NHWC":
         decoded = decoded.transpose(0, 2, 3, 1)
     points, _ = finish_decode(manifest, [decoded])
-    peaks = heatmaps[0].amax(dim=(1, 2)).numpy()
-    return points, peaks >= _CLEAR * float(heatmaps.abs().max())
+    peaks = heatmaps[0, : network.points].amax(dim=(1, 2)).numpy()
+    return points, peaks >= _CLEAR * float(heatmaps[:, : network.points].abs().max())
 
 
 def _pictures(network: Network) -> list[NDArray[np.float32]]:

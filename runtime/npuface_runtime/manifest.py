@@ -113,6 +113,9 @@ class Decode:
         params: the numbers that the host half needs.
         bytes_out: bytes that leave the network for one face.
         refused: forms that were not taken, each {"form", "reason"}.
+        warning: why the form would not have been taken, had it not been asked for; None where it would.
+        moved: {"budget_px", "float_px", "int8_px"}: by how much the form moves landmarks on average, in heatmap cells,
+            against the decode that the network was trained with (None where that is unknown) and by 8 bits, simulated.
     """
 
     form: str
@@ -120,6 +123,8 @@ class Decode:
     params: Mapping[str, float]
     bytes_out: int
     refused: tuple[Mapping[str, str], ...] = ()
+    warning: str | None = None
+    moved: Mapping[str, float | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,7 @@ class Manifest:
         coordinate_shift: {"mean_px", "max_px", "faces"}: INT8 against float, in heatmap cells; None for float.
         estimate: the vendor compiler's figures and what kind of number they are; None where there is no compiler.
         tools: versions of what made it.
+        origin: of a network that was not trained here: its file, and how its decode was found; None for a student.
     """
 
     name: str
@@ -160,6 +166,7 @@ class Manifest:
     coordinate_shift: Mapping[str, float] | None = None
     estimate: Mapping[str, Any] | None = None
     tools: Mapping[str, str] = field(default_factory=dict)
+    origin: Mapping[str, Any] | None = None
 
     @property
     def input_shape(self) -> tuple[int, int]:

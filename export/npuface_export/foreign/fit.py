@@ -1,0 +1,156 @@
+"""Beta and threshold of the decode forms for a network that nobody here trained, found on pictures of faces.
+
+Both are chosen by the error in float against the model's own decode (the sub-pixel argmax where it has none), on one
+part of the faces, and reported on the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from npuface_export.calibration import CalibrationFaces
+from npuface_export.decode import HeatmapSpec, form_by_name
+from npuface_export.decode.seed import softargmax_points
+from npuface_export.network import Network
+
+LIMIT = 0.25
+"""Heatmap px. A beta whose landmarks lie farther than this from the model's own, on average, is not a good one."""
+DEFAULT_BETA = 20.0
+_CLEAR = 0.1
+_HEIGHTS = np.geomspace(2, 400, 28)
+"""Betas, times the height of a peak over its map."""
+_THRESHOLDS = np.arange(1, 20) / 20
+_REACH = 4.0
+"""Sigmas from the highest cell to where the background begins."""
+
+Points = Callable[[Tensor, HeatmapSpec], Tensor]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What was found. Errors and biases are mean distances in heatmap px.
+
+    Attributes:
+        beta, threshold, sigma: for the decode forms; beta is None for networks whose forms have none.
+        error, error_before: softargmax against the model's own decode, with beta and with the one before.
+        bias, bias_before: what the cells far from a peak do to softargmax.
+        beta_before: the model's own, or the published default.
+        threshold_error: the relative threshold against the model's own decode.
+        faces: that the figures are of.
+        warning: where neither is good.
+    """
+
+    beta: float | None
+    threshold: float
+    sigma: float
+    threshold_error: float
+    faces: int
+    error: float | None = None
+    error_before: float | None = None
+    bias: float | None = None
+    bias_before: float | None = None
+    beta_before: float | None = None
+    warning: str | None = None
+
+
+def fit_decode(network: Network, faces: CalibrationFaces) -> Fit:
+    """Choose beta and threshold for a network with `own_points`."""
+    chosen_on, measured_on = (_maps(network, pictures) for pictures in (faces.varied, faces.plain))
+    threshold_points = form_by_name(
+        "heatmap-offset" if network.kind == "heatmap-offset" else "relative-threshold"
+    ).points
+    threshold = _best(
+        _THRESHOLDS, lambda t: _error(threshold_points, replace(network.spec, threshold=t), network, chosen_on)
+    )
+    spec = replace(network.spec, threshold=threshold)
+    spec = replace(spec, sigma=_sigma(chosen_on[:, : spec.points], spec))
+    found = Fit(None, threshold, spec.sigma, _error(threshold_points, spec, network, measured_on), len(measured_on))
+    if network.kind == "heatmaps":
+        height = _peak_height(chosen_on)
+        beta = _best(
+            np.append(_HEIGHTS / height, network.beta),
+            lambda b: _error(softargmax_points, replace(spec, beta=b), network, chosen_on),
+        )
+        found = replace(
+            found,
+            beta=beta,
+            beta_before=network.beta,
+            error=_error(softargmax_points, replace(spec, beta=beta), network, measured_on),
+            error_before=_error(softargmax_points, network.spec, network, measured_on),
+            bias=_bias(replace(spec, beta=beta), measured_on),
+            bias_before=_bias(replace(spec, beta=network.beta), measured_on),
+        )
+    return replace(found, warning=_warning(found))
+
+
+def _warning(found: Fit) -> str | None:
+    if found.error is not None and not found.error <= LIMIT:
+        return (
+            f"no beta is good: the best, {found.beta:.3g}, leaves the landmarks {found.error:.2g} heatmap px from the "
+            f"model's own, over {LIMIT:g}"
+        )
+    if found.error is None and not found.threshold_error <= LIMIT:
+        return (
+            f"no threshold is good: the best, {found.threshold:g}, leaves the landmarks {found.threshold_error:.2g} "
+            f"heatmap px from the model's own, over {LIMIT:g}"
+        )
+    return None
+
+
+def _maps(network: Network, pictures: Sequence[NDArray[np.float32]]) -> Tensor:
+    """What enters the decode, [N, C, H, W], of pictures RGB [H, W, 3] in 0..255."""
+    mean, std = np.asarray(network.mean), np.asarray(network.std)
+    with torch.no_grad():
+        entered = (((p - mean) / std).astype(np.float32).transpose(2, 0, 1)[None] for p in pictures)
+        return torch.cat([network.module(torch.from_numpy(np.ascontiguousarray(picture))) for picture in entered])
+
+
+def _clear(maps: Tensor, points: int) -> Tensor:
+    """Which landmarks [N, K] stand on a peak; those that do not are decided by rounding."""
+    peaks = maps[:, :points].amax(dim=(2, 3))
+    clear = peaks >= _CLEAR * maps[:, :points].abs().max()
+    return clear if bool(clear.any()) else torch.ones_like(clear)
+
+
+def _error(points: Points, spec: HeatmapSpec, network: Network, maps: Tensor) -> float:
+    assert network.own_points is not None
+    distances = torch.linalg.vector_norm(points(maps, spec) - network.own_points(maps), dim=-1)
+    return float(distances[_clear(maps, spec.points)].mean())
+
+
+def _bias(spec: HeatmapSpec, maps: Tensor) -> float:
+    """How far softargmax moves when the cells beyond _REACH sigmas of the highest one stop counting."""
+    best = maps.flatten(2).argmax(dim=-1)
+    row, column = (best // spec.width)[..., None, None], (best % spec.width)[..., None, None]
+    down, across = torch.arange(spec.height)[:, None], torch.arange(spec.width)[None, :]
+    reach = max(3.0, _REACH * spec.sigma)
+    near = maps.masked_fill(((down - row) ** 2 + (across - column) ** 2) > reach**2, -math.inf)
+    moved = torch.linalg.vector_norm(softargmax_points(maps, spec) - softargmax_points(near, spec), dim=-1)
+    return float(moved[_clear(maps, spec.points)].mean())
+
+
+def _peak_height(maps: Tensor) -> float:
+    """Median height of a peak over the median of its map."""
+    flat = maps.flatten(2)
+    return max(float((flat.amax(dim=-1) - flat.median(dim=-1).values).median()), 1e-12)
+
+
+def _sigma(maps: Tensor, spec: HeatmapSpec) -> float:
+    """Width of the peaks, from the mass over the threshold: 2 pi sigma^2 (1 - t + t ln t) for a peak of height 1."""
+    t = spec.threshold
+    peak = maps.amax(dim=(2, 3), keepdim=True).clamp_min(1e-12)
+    mass = float(torch.relu(maps / peak - t).sum(dim=(2, 3)).median())
+    sigma = math.sqrt(mass / (2 * math.pi * (1 - t + t * math.log(t))))
+    return min(max(sigma, 0.3), max(spec.height, spec.width) / 4)
+
+
+def _best(values: NDArray[np.float64], error: Callable[[float], float]) -> float:
+    """The value of the smallest error, three digits."""
+    return min((float(f"{value:.3g}") for value in values), key=error)
