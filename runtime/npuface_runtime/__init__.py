@@ -17,6 +17,9 @@ from npuface_runtime.frames import as_rgb
 from npuface_runtime.geometry import Crop, box_of_points, crop_of_box
 from npuface_runtime.manifest import Manifest
 from npuface_runtime.preprocess import prepare
+from npuface_runtime.smoothing import Smoothing
+from npuface_runtime.tracker import FaceTracker, TrackedFace
+from npuface_runtime.tracking import Tracking
 
 __all__ = [
     "Crop",
@@ -25,8 +28,12 @@ __all__ = [
     "EngineError",
     "Face",
     "FaceAligner",
+    "FaceTracker",
     "Manifest",
     "Session",
+    "Smoothing",
+    "TrackedFace",
+    "Tracking",
     "UserError",
     "as_rgb",
     "box_of_points",

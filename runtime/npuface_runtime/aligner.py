@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from npuface_runtime.bundle import describe, open_bundle
 from npuface_runtime.detectors import Detection, Detector, open_detector
 from npuface_runtime.detectors.detector import Box
 from npuface_runtime.errors import UserError
-from npuface_runtime.finish import finish_decode
 from npuface_runtime.frames import as_rgb, check_colour
 from npuface_runtime.geometry import box_of_points, crop_of_box
-from npuface_runtime.preprocess import prepare
+from npuface_runtime.landmarker import Landmarker
+from npuface_runtime.manifest import Manifest
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +38,7 @@ class Face:
 
 
 class FaceAligner:
-    """Finds the landmarks of every face in a frame. A context manager; use it from one thread at a time.
-
-    Attributes:
-        manifest: of the bundle.
-        description: what runs where, in one sentence; it says so where an engine stands in for an NPU.
-    """
+    """Finds the landmarks of every face in a frame. A context manager; safe to use from several threads."""
 
     def __init__(
         self,
@@ -77,12 +72,22 @@ class FaceAligner:
         self._owns_detector = isinstance(detector, str | Path)
         self._detector = open_detector(detector, threads) if isinstance(detector, str | Path) else detector
         try:
-            self.manifest, self._session = open_bundle(bundle, threads)
+            self._landmarker = Landmarker(bundle, threads)
         except UserError:
             self._close_detector()
             raise
-        self.description = describe(self.manifest, self._session)
+        self._detecting = Lock()
         self._is_open = True
+
+    @property
+    def manifest(self) -> Manifest:
+        """Of the bundle."""
+        return self._landmarker.manifest
+
+    @property
+    def description(self) -> str:
+        """What runs where, in one sentence; it says so where an engine stands in for an NPU."""
+        return self._landmarker.description
 
     def align(
         self, frame: ArrayLike, boxes: Sequence[Sequence[float]] | NDArray[np.floating] | None = None
@@ -102,28 +107,24 @@ class FaceAligner:
         rgb = as_rgb(frame, self._colour)
         if boxes is not None:
             return [self._face(rgb, Detection(box, 1.0), box) for box in _checked(boxes)]
-        found = self._detector.detect(rgb)
+        with self._detecting:
+            found = self._detector.detect(rgb)
         return [self._face(rgb, face, self._detector.to_landmark_box(face.box)) for face in found]
 
     __call__ = align
 
     def _face(self, rgb: NDArray[np.uint8], detection: Detection, landmark_box: Box) -> Face:
-        shape, margin = self.manifest.input_shape, self.manifest.preprocess.margin
-        crop = crop_of_box(landmark_box, margin)
-        for remaining in reversed(range(self._passes)):
-            outputs = self._session.run(prepare(rgb, crop, self.manifest))
-            points, confidence = finish_decode(self.manifest, outputs)
-            landmarks = crop.to_frame(points, shape)
-            if remaining:
-                crop = crop_of_box(box_of_points(landmarks), margin)
-        known = None if np.isnan(confidence).any() else confidence
-        return Face(detection.box, detection.score, landmarks, known)
+        margin = self.manifest.preprocess.margin
+        landmarks, confidence = self._landmarker.locate(rgb, crop_of_box(landmark_box, margin))
+        for _ in range(self._passes - 1):
+            landmarks, confidence = self._landmarker.locate(rgb, crop_of_box(box_of_points(landmarks), margin))
+        return Face(detection.box, detection.score, landmarks, confidence)
 
     def close(self) -> None:
         """Let go of the model, and of the detector if it was opened here. Closing twice is harmless."""
         if self._is_open:
             self._is_open = False
-            self._session.close()
+            self._landmarker.close()
             self._close_detector()
 
     def _close_detector(self) -> None:

@@ -1,0 +1,76 @@
+"""A region of a frame in, the landmarks of the face there out: one bundle on its engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npuface_runtime.bundle import describe, open_bundle
+from npuface_runtime.errors import UserError
+from npuface_runtime.finish import finish_decode
+from npuface_runtime.geometry import Crop
+from npuface_runtime.manifest import Manifest
+from npuface_runtime.preprocess import prepare
+
+Landmarks = NDArray[np.float32]
+Confidence = NDArray[np.float32]
+
+
+class Landmarker:
+    """An open bundle. Safe to use from several threads: they take turns.
+
+    Attributes:
+        manifest: of the bundle.
+        description: what runs where, in one sentence; it says so where an engine stands in for an NPU.
+    """
+
+    def __init__(self, bundle: str | Path, threads: int = 1) -> None:
+        """Open a bundle with that many CPU threads of its engine. Raises UserError where it cannot be used."""
+        self._turn = Lock()
+        self._threads = threads
+        self.manifest: Manifest
+        self.manifest, self._session = open_bundle(bundle, threads)
+        self.description = describe(self.manifest, self._session)
+
+    def locate(self, frame: NDArray[np.uint8], crop: Crop) -> tuple[Landmarks, Confidence | None]:
+        """The landmarks [K, 2] in pixels of an RGB frame [H, W, 3], and their confidence [K] in 0..1.
+
+        The confidence is None where the network's decode has none.
+
+        Raises:
+            UserError: the crop is no region of the frame, or this is closed.
+            EngineError: the engine failed; it may be used again.
+        """
+        with self._turn:
+            manifest = self.manifest
+            outputs = self._session.run(prepare(frame, crop, manifest))
+        points, confidence = finish_decode(manifest, outputs)
+        landmarks = crop.to_frame(points, manifest.input_shape)
+        return landmarks, None if np.isnan(confidence).any() else confidence
+
+    def swap(self, bundle: str | Path) -> None:
+        """Go on with another bundle of the same landmarks; where it cannot be used the old one stays.
+
+        Raises:
+            UserError: it cannot be opened, or has other landmarks.
+        """
+        manifest, session = open_bundle(bundle, self._threads)
+        if manifest.landmarks != self.manifest.landmarks:
+            session.close()
+            raise UserError(
+                f"cannot go on with the bundle {bundle}",
+                f"its landmarks are {manifest.landmarks}, those in use {self.manifest.landmarks}",
+                "open it anew instead",
+            )
+        with self._turn:
+            old, self._session, self.manifest = self._session, session, manifest
+            self.description = describe(manifest, session)
+        old.close()
+
+    def close(self) -> None:
+        """Let go of the model, after the run that may be going on. Closing twice is harmless."""
+        with self._turn:
+            self._session.close()

@@ -1,0 +1,427 @@
+"""Faces keep their ids: films of dots whose places are known, a detector that sees what it is told to see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tiny_models import dotted_frame
+
+from npuface_runtime import (
+    Detection,
+    EngineError,
+    FaceAligner,
+    FaceTracker,
+    Smoothing,
+    TrackedFace,
+    Tracking,
+    UserError,
+)
+
+WIDTH, HEIGHT = 480, 240
+EYES = np.array([(-20.0, -15.0), (20.0, 15.0)])
+"""The red and the green dot of a face, from its middle."""
+RAW = Tracking(smoothing=None)
+TOLERANCE = 0.35
+"""Frame pixels; a heatmap cell of these crops covers 3.3."""
+
+Places = list[tuple[float, float]]
+
+
+def backdrop(seed: int) -> NDArray[np.uint8]:
+    """A scene in blue, which the network does not see."""
+    patches = np.random.default_rng(seed).integers(0, 255, (6, 8))
+    return np.asarray(np.kron(patches, np.ones((HEIGHT // 6, WIDTH // 8))), np.uint8)
+
+
+def at(place: tuple[float, float]) -> NDArray[np.float64]:
+    """The landmarks of a face at a place."""
+    return EYES + np.array(place)
+
+
+def picture(places: Places, scene: int = 0) -> NDArray[np.uint8]:
+    """Faces of a red and a green dot at these places."""
+    frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    for place in places:
+        red, green = ((float(x), float(y)) for x, y in at(place))
+        frame = np.maximum(frame, dotted_frame(WIDTH, HEIGHT, red, green, sigma=4.0))
+    frame[:, :, 2] = backdrop(scene)
+    return frame
+
+
+class Seer:
+    """Sees the faces at `places`; counts how often it looked."""
+
+    def __init__(self, *places: tuple[float, float]) -> None:
+        self.places = list(places)
+        self.looked = 0
+
+    def detect(self, frame: NDArray[np.uint8]) -> list[Detection]:
+        self.looked += 1
+        return [Detection((x - 24, y - 18, x + 22, y + 17), 0.9) for x, y in self.places]
+
+    def to_landmark_box(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        return box
+
+    def close(self) -> None:
+        pass
+
+
+Open = Callable[..., FaceTracker]
+
+
+@pytest.fixture
+def open_tracker(onnx_bundle: Path) -> Iterator[Open]:
+    opened = []
+
+    def tracker(detector: Seer, **options: Any) -> FaceTracker:
+        opened.append(FaceTracker(onnx_bundle, detector, **({"tracking": RAW} | options)))
+        return opened[-1]
+
+    yield tracker
+    for each in opened:
+        each.close()
+
+
+def ids(faces: list[TrackedFace]) -> list[int]:
+    return [face.id for face in faces]
+
+
+def test_a_face_on_its_way_is_followed_without_the_detector(open_tracker: Open) -> None:
+    seer = Seer((100, 100))
+    tracker = open_tracker(seer)
+    for i in range(30):
+        place = (100 + 1.0 * i, 100 + 4 * np.sin(i / 5))
+        (face,) = tracker.track(picture([place]))
+        np.testing.assert_allclose(face.landmarks, at(place), atol=TOLERANCE)
+        np.testing.assert_allclose(face.box, at(place).ravel(), atol=TOLERANCE)
+        assert (face.id, face.age, face.score) == (0, i, 0.9)
+    assert seer.looked == tracker.detections == 1
+
+
+def test_the_detector_runs_every_so_many_frames(open_tracker: Open) -> None:
+    seer = Seer((100, 100))
+    tracker = open_tracker(seer, tracking=Tracking(detect_every=4))
+    for _ in tracker.run([picture([(100, 100)])] * 13):
+        pass
+    assert seer.looked == 4
+
+
+def test_several_faces_keep_their_ids_whatever_order_the_detector_sees_them_in(open_tracker: Open) -> None:
+    seer = Seer()
+    tracker = open_tracker(seer, tracking=Tracking(detect_every=3, smoothing=None))
+    for i in range(20):
+        places: Places = [(80 + 1.0 * i, 70), (220 + 0.5 * i, 180), (400 - 1.0 * i, 80)]
+        seer.places = [places[(i + k) % 3] for k in range(3)]
+        faces = tracker.track(picture(places))
+        if i == 0:
+            owner = {
+                face.id: int(np.argmin([np.abs(face.landmarks.mean(0) - p).sum() for p in places])) for face in faces
+            }
+        assert sorted(ids(faces)) == [0, 1, 2]
+        for face in faces:
+            np.testing.assert_allclose(face.landmarks, at(places[owner[face.id]]), atol=TOLERANCE)
+
+
+def test_a_face_that_leaves_is_dropped_and_its_id_is_not_given_again(open_tracker: Open) -> None:
+    seer = Seer((100, 100))
+    tracker = open_tracker(seer, tracking=Tracking(search_every=3, keep_lost=4))
+    assert ids(tracker.track(picture([(100, 100)]))) == [0]
+    seer.places = []
+    looked = []
+    for _ in range(8):
+        assert tracker.track(picture([])) == []
+        looked.append(seer.looked - 1)
+    assert looked == [1, 1, 1, 2, 2, 2, 3, 3], "at once, then every third frame"
+    seer.places = [(100, 100)]
+    found = [ids(tracker.track(picture([(100, 100)]))) for _ in range(3)]
+    assert found[-1] == [1]
+    assert {i for each in found for i in each} == {1}
+
+
+def test_a_face_that_is_lost_for_a_moment_gets_its_id_again(open_tracker: Open) -> None:
+    seer = Seer((100, 100))
+    tracker = open_tracker(seer)
+    tracker.track(picture([(100, 100)]))
+    assert tracker.track(picture([])) == []
+    seer.places = [(120, 100)]
+    seen = [ids(tracker.track(picture([(120, 100)]))) for _ in range(6)]
+    assert seen[-1] == [0]
+
+
+def test_a_face_that_jumps_is_found_again_in_the_same_frame(open_tracker: Open) -> None:
+    seer = Seer((100, 100))
+    tracker = open_tracker(seer)
+    tracker.track(picture([(100, 100)]))
+    seer.places = [(300, 120)]
+    (face,) = tracker.track(picture([(300, 120)]))
+    assert face.id == 1, "so far away it is somebody else"
+    np.testing.assert_allclose(face.landmarks, at((300, 120)), atol=TOLERANCE)
+
+
+def test_a_new_face_is_found_at_the_next_detection(open_tracker: Open) -> None:
+    seer = Seer((100, 100))
+    tracker = open_tracker(seer, tracking=Tracking(detect_every=5, smoothing=None))
+    tracker.track(picture([(100, 100)]))
+    seer.places = [(300, 120), (100, 100)]
+    counts = [len(tracker.track(picture([(100, 100), (300, 120)]))) for _ in range(6)]
+    assert counts == [1, 1, 1, 1, 2, 2]
+
+
+def test_two_boxes_on_one_face_are_one_face(open_tracker: Open) -> None:
+    tracker = open_tracker(Seer((100, 100), (106, 97), (94, 104)))
+    for _ in range(3):
+        assert ids(tracker.track(picture([(100, 100)]))) == [0]
+
+
+def test_faces_that_become_one_keep_the_older_id(open_tracker: Open) -> None:
+    seer = Seer((100, 100))
+    tracker = open_tracker(seer, tracking=Tracking(detect_every=1, smoothing=None))
+    tracker.track(picture([(100, 100)]))
+    seer.places = [(100, 100), (190, 100)]
+    assert ids(tracker.track(picture(seer.places))) == [0, 1]
+    seer.places = []
+    for x in range(180, 90, -6):
+        faces = tracker.track(picture([(100, 100), (max(x, 100), 100)]))
+    assert ids(faces) == [0]
+
+
+def test_a_cut_gives_new_ids_and_the_detector_a_look(open_tracker: Open) -> None:
+    seer = Seer((100, 100))
+    tracker = open_tracker(seer)
+    assert ids(tracker.track(picture([(100, 100)], scene=1))) == [0]
+    assert ids(tracker.track(picture([(100, 100)], scene=2))) == [1]
+    assert seer.looked == 2
+
+
+def test_what_is_no_face_is_not_followed(open_tracker: Open) -> None:
+    tracker = open_tracker(Seer((100, 100), (300, 100)))
+    assert ids(tracker.track(picture([(100, 100)]))) == [0], "the other sighting shows an empty wall"
+
+
+def fade(tracker: FaceTracker, monkeypatch: pytest.MonkeyPatch, share: float | None) -> None:
+    """The network from now on says that share of its confidence; None: it has none."""
+    locate = tracker._landmarker.locate
+
+    def faded(*arguments: Any) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        landmarks, confidence = locate(*arguments)
+        assert confidence is not None
+        return landmarks, None if share is None else confidence * np.float32(share)
+
+    monkeypatch.setattr(tracker._landmarker, "locate", faded)
+
+
+def test_a_doubtful_face_is_looked_at_again(open_tracker: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    seer = Seer((100, 100))
+    tracker = open_tracker(seer, tracking=Tracking(search_every=2))
+    frame = picture([(100, 100)])
+    for _ in range(5):
+        tracker.track(frame)
+    assert seer.looked == 1
+    fade(tracker, monkeypatch, 0.4)
+    tracker.track(frame)
+    assert seer.looked == 2, "doubt"
+    for _ in range(5):
+        assert ids(tracker.track(frame)) == [0]
+    assert seer.looked == 2, "the detector saw it: that is how sure this face can be"
+
+
+def test_a_doubtful_face_that_the_detector_does_not_see_is_dropped(
+    open_tracker: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seer = Seer((100, 100))
+    tracker = open_tracker(seer, tracking=Tracking(search_every=1, max_missed=2))
+    frame = picture([(100, 100)])
+    tracker.track(frame)
+    fade(tracker, monkeypatch, 0.4)
+    seer.places = []
+    assert [ids(tracker.track(frame)) for _ in range(3)] == [[0], [], []]
+
+
+def test_a_sure_face_that_the_detector_does_not_see_stays(open_tracker: Open) -> None:
+    seer = Seer((100, 100))
+    tracker = open_tracker(seer, tracking=Tracking(detect_every=1))
+    frame = picture([(100, 100)])
+    tracker.track(frame)
+    seer.places = []
+    assert [ids(tracker.track(frame)) for _ in range(6)] == [[0]] * 6
+
+
+def test_without_confidence_the_detector_decides(open_tracker: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    seer = Seer((100, 100))
+    tracker = open_tracker(seer, tracking=Tracking(detect_every=1, max_missed=3))
+    fade(tracker, monkeypatch, None)
+    frame = picture([(100, 100)])
+    (face,) = tracker.track(frame)
+    assert face.confidence is None
+    seer.places = []
+    assert [ids(tracker.track(frame)) for _ in range(4)] == [[0], [0], [], []]
+
+
+def test_no_more_faces_than_asked_for(open_tracker: Open) -> None:
+    places: Places = [(80, 70), (240, 180), (400, 80)]
+    tracker = open_tracker(Seer(*places), tracking=Tracking(max_faces=2))
+    assert ids(tracker.track(picture(places))) == [0, 1]
+
+
+def test_landmarks_are_smoothed_over_time(open_tracker: Open) -> None:
+    rng = np.random.default_rng(0)
+    seer = Seer((100, 100))
+    smooth, raw = open_tracker(seer, tracking=Tracking(smoothing=Smoothing(0.5, 1.0, 1.0))), open_tracker(seer)
+    steps: dict[str, list[float]] = {"smooth": [], "raw": []}
+    last: dict[str, NDArray[np.float32]] = {}
+    for i in range(20):
+        frame = picture([tuple(rng.normal(100, 1, 2))])
+        for name, tracker in (("smooth", smooth), ("raw", raw)):
+            (face,) = tracker.track(frame, i / 30)
+            steps[name].append(float(np.abs(face.landmarks - last.get(name, face.landmarks)).mean()))
+            last[name] = face.landmarks
+    assert sum(steps["smooth"]) < 0.3 * sum(steps["raw"])
+
+
+def test_the_result_belongs_to_the_caller(open_tracker: Open) -> None:
+    tracker = open_tracker(Seer((100, 100)))
+    (face,) = tracker.track(picture([(100, 100)]))
+    face.landmarks[:] += 500
+    (again,) = tracker.track(picture([(100, 100)]))
+    np.testing.assert_allclose(again.landmarks, at((100, 100)), atol=TOLERANCE)
+
+
+def test_after_an_engine_error_it_goes_on(open_tracker: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = open_tracker(Seer((100, 100)))
+    frame = picture([(100, 100)])
+    tracker.track(frame)
+
+    def broken(*arguments: Any) -> None:
+        raise EngineError("the engine failed", "out of luck", "try again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tracker._landmarker, "locate", broken)
+        with pytest.raises(EngineError, match="out of luck"):
+            tracker.track(frame)
+    assert ids(tracker.track(frame)) == [0]
+
+
+class SlowSeer(Seer):
+    """Looks for as long as it is told to wait."""
+
+    def __init__(self, *places: tuple[float, float]) -> None:
+        super().__init__(*places)
+        self.go = Event()
+
+    def detect(self, frame: NDArray[np.uint8]) -> list[Detection]:
+        places, found = list(self.places), super().detect(frame)
+        assert self.go.wait(20)
+        assert places == self.places or not places
+        return found
+
+
+def until(tracker: FaceTracker, frame: NDArray[np.uint8]) -> list[TrackedFace]:
+    """Track the same frame until there are faces."""
+    for _ in range(2000):
+        if faces := tracker.track(frame):
+            return faces
+    raise AssertionError("no face came")
+
+
+def test_a_detector_beside_does_not_hold_up_frames(open_tracker: Open) -> None:
+    seer = SlowSeer((100, 100))
+    tracker = open_tracker(seer, beside=True)
+    for i in range(8):
+        assert tracker.track(picture([(100 + i, 100)])) == []
+    assert tracker.detections == 1
+    seer.go.set()
+    until(tracker, picture([(108, 100)]))
+    for _ in range(4):
+        (face,) = tracker.track(picture([(108, 100)]))
+    np.testing.assert_allclose(face.landmarks, at((108, 100)), atol=TOLERANCE)
+
+
+def test_what_was_seen_before_a_cut_is_forgotten(open_tracker: Open) -> None:
+    seer = SlowSeer((100, 100))
+    tracker = open_tracker(seer, beside=True)
+    tracker.track(picture([(100, 100)], scene=1))
+    tracker.track(picture([(100, 100)], scene=2))
+    seer.go.set()
+    assert ids(until(tracker, picture([(100, 100)], scene=2))) == [0]
+    assert tracker.detections >= 2, "it looked at the new scene too"
+
+
+def test_an_error_of_a_detector_beside_reaches_the_caller(open_tracker: Open) -> None:
+    class Broken(Seer):
+        def detect(self, frame: NDArray[np.uint8]) -> list[Detection]:
+            raise EngineError("the detector failed", "no more eyes", "get others")
+
+    tracker = open_tracker(Broken(), beside=True)
+    with pytest.raises(EngineError, match="no more eyes"):
+        until(tracker, picture([]))
+
+
+def test_several_threads_may_share_an_aligner_and_a_tracker(onnx_bundle: Path, open_tracker: Open) -> None:
+    places: Places = [(80 + 20 * i, 100) for i in range(16)]
+    frames = [picture([place]) for place in places]
+    tracker = open_tracker(Seer(places[0]))
+    wrong: list[str] = []
+    with FaceAligner(onnx_bundle, Seer()) as aligner:
+
+        def work() -> None:
+            for frame, (x, y) in zip(frames, places, strict=True):
+                (face,) = aligner.align(frame, boxes=[(x - 24, y - 18, x + 22, y + 17)])
+                if not np.allclose(face.landmarks, at((x, y)), atol=TOLERANCE):
+                    wrong.append(str(face.landmarks))
+                tracker.track(frame)
+
+        threads = [Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    assert wrong == []
+
+
+def test_another_bundle_takes_over(open_tracker: Open, bundles: dict[str, Path], onnx_bundle: Path) -> None:
+    tracker = open_tracker(Seer((100, 100)))
+    frame = picture([(100, 100)])
+    tracker.track(frame)
+    with pytest.raises(UserError):
+        tracker.swap(onnx_bundle / "gone")
+    assert ids(tracker.track(frame)) == [0]
+    tracker.swap(bundles["openvino"])
+    assert "OpenVINO" in tracker.description
+    assert ids(tracker.track(frame)) == [0]
+
+
+def test_after_closing_it_says_so(open_tracker: Open) -> None:
+    tracker = open_tracker(Seer())
+    tracker.close()
+    tracker.close()
+    with pytest.raises(UserError, match="this FaceTracker is closed"):
+        tracker.track(picture([]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"detect_every": 0}, "cannot track with detect_every 0"),
+        ({"search_every": -1}, "cannot track with search_every -1"),
+        ({"max_faces": 0}, "cannot track with max_faces 0"),
+        ({"min_confidence": 1.5}, "cannot track with min_confidence 1.5"),
+        ({"doubt": float("nan")}, "cannot track with doubt nan"),
+        ({"keep_lost": -1}, "cannot track with keep_lost -1"),
+        ({"frame_rate": 0.0}, "cannot track with frame_rate 0.0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Tracking(**changes)
+    assert reason in str(caught.value)
+
+
+def test_a_time_that_is_none_is_refused(open_tracker: Open) -> None:
+    with pytest.raises(UserError, match="its time is nan"):
+        open_tracker(Seer()).track(picture([]), float("nan"))
