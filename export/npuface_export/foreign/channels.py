@@ -36,6 +36,8 @@ def channels_named(graph: Graph, text: str) -> Channels:
         raise UserError(
             f"cannot find the tensor {name!r}", "the model has none of that name", f"did you mean {', '.join(near)}?"
         )
+    if name in graph.inputs:
+        raise UserError("cannot use it as maps", f"the tensor {name!r} is the input", "name a tensor that is computed")
     shape = graph.shape(name)
     if part is not None and (len(shape) != 4 or not 0 <= part[0] < part[1] <= shape[1]):
         why = f"the tensor {name!r} is {list(shape)}"
