@@ -16,8 +16,10 @@ from npuface_runtime.finish import finish_decode
 from npuface_runtime.frames import as_rgb
 from npuface_runtime.geometry import Crop, box_of_points, crop_of_box
 from npuface_runtime.manifest import Manifest
+from npuface_runtime.pipeline import Pipeline, TrackedFrame
 from npuface_runtime.preprocess import prepare
 from npuface_runtime.smoothing import Smoothing
+from npuface_runtime.sources import RawFrames, Source, open_source
 from npuface_runtime.tracker import FaceTracker, TrackedFace
 from npuface_runtime.tracking import Tracking
 
@@ -30,9 +32,13 @@ __all__ = [
     "FaceAligner",
     "FaceTracker",
     "Manifest",
+    "Pipeline",
+    "RawFrames",
     "Session",
     "Smoothing",
+    "Source",
     "TrackedFace",
+    "TrackedFrame",
     "Tracking",
     "UserError",
     "as_rgb",
@@ -42,5 +48,6 @@ __all__ = [
     "open_bundle",
     "open_detector",
     "open_session",
+    "open_source",
     "prepare",
 ]

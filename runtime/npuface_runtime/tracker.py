@@ -45,7 +45,7 @@ class FaceTracker:
     A context manager. Calls from several threads take turns, but it follows one video.
 
     Attributes:
-        description: what runs where, in one sentence.
+        tracking: how faces are followed.
         detections: how many times the detector was started.
     """
 
@@ -75,7 +75,7 @@ class FaceTracker:
         """
         check_colour(colour)
         self._colour = colour
-        self._how = tracking or Tracking()
+        self.tracking = tracking or Tracking()
         self._owns_detector = isinstance(detector, str | Path)
         self._detector = open_detector(detector, threads) if isinstance(detector, str | Path) else detector
         try:
@@ -133,7 +133,7 @@ class FaceTracker:
 
     def _next_time(self, time: float | None) -> float:
         if time is None:
-            return 0.0 if self._time == -np.inf else self._time + 1 / self._how.frame_rate
+            return 0.0 if self._time == -np.inf else self._time + 1 / self.tracking.frame_rate
         if not np.isfinite(time):
             raise UserError("cannot track this frame", f"its time is {time}", "give seconds")
         return time
@@ -150,7 +150,7 @@ class FaceTracker:
         found = self._finder.poll()
         if found is not None and found.index >= self._cut:
             self._take(rgb, found)
-        self._tracks = [track for track in self._tracks if self._index - track.seen <= self._how.keep_lost]
+        self._tracks = [track for track in self._tracks if self._index - track.seen <= self.tracking.keep_lost]
 
     def _follow(self, rgb: Frame, track: Track) -> bool:
         """Find a face around where it was. False where it was there in the last frame and is lost in this one."""
@@ -172,7 +172,7 @@ class FaceTracker:
         landmarks, confidence = self._landmarker.locate(rgb, crop)
         (x, y), (height, width) = landmarks.mean(axis=0), rgb.shape[:2]
         inside = 0 <= x < width and 0 <= y < height
-        return (landmarks, confidence) if inside and level_of(confidence) >= self._how.min_confidence else None
+        return (landmarks, confidence) if inside and level_of(confidence) >= self.tracking.min_confidence else None
 
     def _merge(self) -> None:
         """Of two tracks on one face the older stays."""
@@ -185,13 +185,13 @@ class FaceTracker:
     def _is_due(self, lost_now: bool) -> bool:
         """Whether the detector should look at this frame."""
         since = self._index - self._searched
-        if self._searched < 0 or self._cut == self._index or lost_now or since >= self._how.detect_every:
+        if self._searched < 0 or self._cut == self._index or lost_now or since >= self.tracking.detect_every:
             return True
         waiting = [t for t in self._tracks if t.seen < self._index or self._is_doubtful(t)]
-        return since >= self._how.search_every and (not self._tracks or bool(waiting))
+        return since >= self.tracking.search_every and (not self._tracks or bool(waiting))
 
     def _is_doubtful(self, track: Track) -> bool:
-        return track.level < self._how.doubt * track.sure
+        return track.level < self.tracking.doubt * track.sure
 
     def _take(self, rgb: Frame, found: Found) -> None:
         """Bring tracks and detections together."""
@@ -219,19 +219,19 @@ class FaceTracker:
             track.missed, track.sure, track.score = 0, track.level, sighting.score
 
     def _is_given_up(self, track: Track) -> bool:
-        if track.missed < self._how.max_missed:
+        if track.missed < self.tracking.max_missed:
             return False
-        is_weak = track.level < 2 * self._how.min_confidence or self._is_doubtful(track)
+        is_weak = track.level < 2 * self.tracking.min_confidence or self._is_doubtful(track)
         return track.confidence is None or is_weak
 
     def _begin(self, rgb: Frame, sighting: Sighting) -> None:
         """Follow a new face, unless there is none or it is followed already."""
-        if len(self._tracks) >= self._how.max_faces:
+        if len(self._tracks) >= self.tracking.max_faces:
             return
         found = self._locate(rgb, self._first_crop(sighting))
         if found is None:
             return
-        smoother = OneEuro(self._how.smoothing or Smoothing())
+        smoother = OneEuro(self.tracking.smoothing or Smoothing())
         track = Track(self._next_id, *found, sighting.score, smoother, self._index, self._index)
         if not any(other.seen == self._index and other.is_same(track) for other in self._tracks):
             self._tracks.append(track)
@@ -242,7 +242,7 @@ class FaceTracker:
 
     def _given_out(self, track: Track) -> TrackedFace:
         landmarks = track.landmarks
-        if self._how.smoothing is not None:
+        if self.tracking.smoothing is not None:
             landmarks = track.smoother.smooth(landmarks, self._time, side_of(track.box))
         age = self._index - track.born
         return TrackedFace(tight_box(landmarks), track.score, landmarks.copy(), track.confidence, track.id, age)

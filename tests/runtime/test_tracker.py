@@ -94,7 +94,7 @@ def ids(faces: list[TrackedFace]) -> list[int]:
 
 def test_a_face_on_its_way_is_followed_without_the_detector(open_tracker: Open) -> None:
     seer = Seer((100, 100))
-    tracker = open_tracker(seer)
+    tracker = open_tracker(seer, tracking=Tracking(detect_every=100, smoothing=None))
     for i in range(30):
         place = (100 + 1.0 * i, 100 + 4 * np.sin(i / 5))
         (face,) = tracker.track(picture([place]))
