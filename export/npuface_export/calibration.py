@@ -29,6 +29,8 @@ _MEASURED_EVERY = 3
 _SAMPLES, _MEASURED = 100, 60
 """Crops to calibrate on, at least, and faces to measure on, at most."""
 _CORNERS = np.array([(0, 0), (-1, -1), (1, -1), (-1, 1), (1, 1)])
+_BLOCKS = 8
+"""Along a side of a heatmap: what coverage is counted in."""
 _SHIFT, _SCALE, _ROTATION = (0.1, 0.25), 0.2, 0.5
 """Of the varied crops: shift over the side, change of the side (as a logarithm), turn in radians."""
 
@@ -85,10 +87,20 @@ def calibration_faces(folder: Path, shape: Shape, margin: float) -> CalibrationF
     )
 
 
-def coverage(cells: NDArray[np.float32], heatmap: tuple[int, int], blocks: int = 8) -> float:
-    """Share of the blocks x blocks parts of a heatmap (height, width) that points [..., 2] (in cells) fall into."""
-    parts = np.clip((cells + 0.5) / (heatmap[1], heatmap[0]) * blocks, 0, blocks - 1e-3).astype(int)
-    return len({(int(x), int(y)) for x, y in parts.reshape(-1, 2)}) / blocks**2
+def coverage(cells: NDArray[np.float32], heatmap: tuple[int, int]) -> float:
+    """Share of the 8 x 8 blocks of a heatmap (height, width) that points [..., 2] (in cells) fall into."""
+    return len(_blocks_reached(cells, heatmap)) / _BLOCKS**2
+
+
+def corners(cells: NDArray[np.float32], heatmap: tuple[int, int]) -> int:
+    """How many of the four blocks in the corners of a heatmap points [..., 2] (in cells) fall into."""
+    ends = (0, _BLOCKS - 1)
+    return len(_blocks_reached(cells, heatmap) & {(x, y) for x in ends for y in ends})
+
+
+def _blocks_reached(cells: NDArray[np.float32], heatmap: tuple[int, int]) -> set[tuple[int, int]]:
+    parts = np.clip((cells + 0.5) / (heatmap[1], heatmap[0]) * _BLOCKS, 0, _BLOCKS - 1e-3).astype(int)
+    return {(int(x), int(y)) for x, y in parts.reshape(-1, 2)}
 
 
 def _vary(crop: Crop, index: int, rng: np.random.Generator) -> Crop:

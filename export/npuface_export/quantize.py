@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from npuface_export.bundle import cpu_placement, tool_versions, with_model, workspace, write_bundle
-from npuface_export.calibration import CalibrationFaces, calibration_faces, coverage
+from npuface_export.bundle import cpu_placement, tool_versions, workspace, write_bundle
+from npuface_export.calibrated import FLOAT_ROLES, Calibrated, calibrated
+from npuface_export.calibration import CalibrationFaces, corners, coverage
 from npuface_export.compile import compile_model
-from npuface_export.converters import Converter, ModelFiles, Recipe, converter_by_name
-from npuface_export.decode import HeatmapSpec
-from npuface_export.parity import as_nchw
-from npuface_export.shift import cells_on, coordinate_shift
-from npuface_export.target import target_by_name
-from npuface_runtime.errors import UserError
+from npuface_export.converters import Recipe
+from npuface_export.search import Budget, Found, search_recipe
+from npuface_export.shift import coordinate_shift
 from npuface_runtime.manifest import Manifest
-from npuface_runtime.preprocess import normalise
 
-
-def _faces(calibration: Path | CalibrationFaces, manifest: Manifest) -> CalibrationFaces:
-    if isinstance(calibration, CalibrationFaces):
-        return calibration
-    return calibration_faces(calibration, manifest.input_shape, manifest.preprocess.margin)
-
-
-_FLOAT_ROLES = {"model": "float", "weights": "float_weights"}
-"""What the files of the float model are called in an INT8 bundle."""
+_log = logging.getLogger("npuface.quantize")
 
 
 def quantize_bundle(
-    bundle: Path, calibration: Path | CalibrationFaces, out: Path | None = None, *, recipe: Recipe | None = None
+    bundle: Path,
+    calibration: Path | CalibrationFaces,
+    out: Path | None = None,
+    *,
+    recipe: Recipe | None = None,
+    budget: Callable[[Calibrated], Budget] | None = None,
 ) -> Manifest:
     """Quantize a bundle to INT8, measure how far its coordinates move, and compile it where there is a compiler.
 
@@ -41,6 +37,8 @@ def quantize_bundle(
             Or faces that were cut before, where several bundles of one network share them.
         out: where the result goes; in place without it.
         recipe: what gets which type; the converter's safe recipe without it.
+        budget: makes what the result may cost; the layers that `recipe` keeps wide are then searched for. A bundle
+            that no recipe brings within it is written all the same: manifest.recipe["search"]["met"] is False.
 
     Returns:
         The new manifest.
@@ -49,64 +47,49 @@ def quantize_bundle(
         UserError: the bundle is damaged, the folder has too few faces, the target does not run INT8, the
             engine has no kernels for the recipe, or the result cannot be written.
     """
-    manifest = Manifest.load(bundle)
-    target = target_by_name(manifest.target)
-    if "int8" not in target.precisions:
-        raise UserError(f"cannot quantize for {target.name}", "it does not run INT8", "use the float bundle as it is")
-    converter = converter_by_name(target.converter)
-    recipe = recipe or converter.safe_recipe
-    source, exact = _float_half(manifest, bundle, converter)
     out = out or bundle
     with workspace(out) as folder:
-        faces = _faces(calibration, manifest)
-        pictures = [as_nchw(normalise(picture, exact), exact.input.layout) for picture in faces.varied]
-        model = converter.quantizer(source, pictures).write(recipe, folder)
-        manifest = with_model(exact, model, "int8")
-        shift = coordinate_shift(
-            cells_on(exact, source.files, faces.plain), cells_on(manifest, model.files, faces.plain)
-        )
-        maps = manifest.heatmap
-        reached = coverage(cells_on(exact, source.files, faces.varied), (maps.height, maps.width))
+        source = calibrated(bundle, calibration)
+        recipe, found = recipe or source.converter.safe_recipe, None
+        if budget is not None:
+            found = search_recipe(source, recipe, budget(source), folder)
+            recipe = found.recipe
+        made = source.write(recipe, folder)
         manifest = replace(
-            manifest,
-            recipe=_recipe_record(recipe, faces, reached),
-            coordinate_shift=shift,
-            tools=tool_versions(converter.tools),
+            made.manifest,
+            recipe=_recipe_record(recipe, source, found),
+            coordinate_shift=coordinate_shift(source.float_cells(source.faces.plain), made.cells(source.faces.plain)),
+            tools=tool_versions(source.converter.tools),
         )
-        files = {**model.files, **{_FLOAT_ROLES[role]: path for role, path in source.files.items()}}
-        if target.compiler is not None:
-            manifest, files = compile_model(manifest, target, files, folder)
-        elif not target.is_npu:
-            manifest = replace(manifest, placement=cpu_placement(model))
+        files = {**made.model.files, **{FLOAT_ROLES[role]: path for role, path in source.source.files.items()}}
+        if source.target.compiler is not None:
+            manifest, files = compile_model(manifest, source.target, files, folder)
+        elif not source.target.is_npu:
+            manifest = replace(manifest, placement=cpu_placement(made.model))
         return write_bundle(out, folder, manifest, files)
 
 
-def _float_half(manifest: Manifest, bundle: Path, converter: Converter) -> tuple[ModelFiles, Manifest]:
-    """The float model of a bundle, every file of the bundle checked, and the manifest that describes it."""
-    paths = {role: manifest.file(bundle, role) for role in manifest.files}
-    if manifest.precision != "float32":
-        paths = {role: paths[kept] for role, kept in _FLOAT_ROLES.items() if kept in paths}
-        if "model" not in paths:
-            raise UserError(f"cannot quantize the bundle {bundle}", "it has no float model in it", "export it again")
-    maps = manifest.heatmap
-    spec = HeatmapSpec(manifest.landmarks.points, maps.height, maps.width, kind=maps.kind)
-    source = converter.describe(paths, spec.input_shape[1:])
-    exact = replace(
-        with_model(manifest, source, "float32"), recipe=None, placement=None, coordinate_shift=None, estimate=None
-    )
-    return source, exact
-
-
-def _recipe_record(recipe: Recipe, faces: CalibrationFaces, reached: float) -> dict[str, Any]:
-    """What the manifest says of the recipe and of what it was calibrated on."""
+def _recipe_record(recipe: Recipe, source: Calibrated, found: Found | None) -> dict[str, Any]:
+    """What the manifest says of the recipe, of the search for it, and of what it was calibrated on."""
+    faces, maps = source.faces, source.exact.heatmap
+    cells = source.float_cells(faces.varied)
+    reached = corners(cells, (maps.height, maps.width))
+    if reached < 4:
+        _log.warning(
+            "the calibration landmarks reach %d of the map's 4 corners: ranges may be too narrow there, "
+            "give pictures of more faces",
+            reached,
+        )
     return {
         **asdict(recipe),
+        **({"search": found.as_json()} if found else {}),
         "calibration": {
             "crops": len(faces.varied),
             "pictures": faces.pictures,
             "without_face": faces.without_face,
             "unreadable": faces.unreadable,
-            "coverage": round(reached, 3),
+            "coverage": round(coverage(cells, (maps.height, maps.width)), 3),
+            "corners": reached,
             "measured_on_other_pictures": faces.held_out,
         },
     }

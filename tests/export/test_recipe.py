@@ -88,7 +88,7 @@ def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_types_are_refused_where_there_are_no_kernels(engine: str, recipe: Recipe, what: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="CPU kernels .*are int8 and float32") as caught:
+    with pytest.raises(UserError, match=r"CPU kernels .*are int8 and float32") as caught:
         small_quantizer(engine).write(recipe, tmp_path)
     assert caught.value.what == what
     assert list(tmp_path.iterdir()) == []

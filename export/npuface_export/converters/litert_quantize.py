@@ -75,11 +75,9 @@ class LiteRtQuantizer:
                 "its decode form has no moments that 16 bits could keep",
                 "choose decode float32, or the relative-threshold form",
             )
-        tool = quantizer.Quantizer(str(self._source))
-        tool.add_static_config(".*", _ALL, activation_num_bits=8, weight_num_bits=8)
         wide = [op for layer in recipe.wide for op in self._layers[layer]]
-        self._give(tool, wide, wide_type)
-        self._give(tool, self._moments if recipe.decode == "int16" else self._decode, recipe.decode)
+        tool = quantizer.Quantizer(str(self._source))
+        self._give_types(tool, recipe, wide, wide_type)
         ranges = {name: {"min": _array(low), "max": _array(high)} for name, (low, high) in self._ranges.items()}
         with quiet_tools(), contextlib.redirect_stderr(io.StringIO()):  # it draws progress bars there
             result = tool.quantize(ranges, enable_progress_report=False)
@@ -88,16 +86,21 @@ class LiteRtQuantizer:
         check_types(quantized, recipe, wide_type, {self._graph.name(i) for i in _made(wide)})
         return quantized
 
-    def _give(self, tool: Any, operators: list[Any], dtype: str) -> None:
-        """Let the tool give these operators another type than the body's."""
-        if not operators or dtype == "int8":
-            return
-        # the quantizer knows an operator by its outputs' names
-        names = f"^({'|'.join(re.escape(self._graph.name(i)) for i in _made(operators))});?$"
-        if dtype == "float32":
-            tool.update_quantization_recipe(names, _ALL, algorithm_key=quantizer.AlgorithmName.NO_QUANTIZE)
-        else:
-            tool.add_static_config(names, _ALL, activation_num_bits=16, weight_num_bits=8)
+    def _give_types(self, tool: Any, recipe: Recipe, wide: list[Any], wide_type: str) -> None:
+        """Tell the tool the type of every operator; those it is told nothing of stay in float."""
+        types: dict[str, list[Any]] = {"int8": [], "int16": [], "float32": []}
+        for op in self._graph.operators:
+            if op in wide:
+                types[wide_type].append(op)
+            elif op in self._moments or (op in self._decode and recipe.decode != "int16"):
+                types[recipe.decode].append(op)
+            else:
+                types[recipe.body].append(op)
+        for dtype, bits in (("int8", 8), ("int16", 16)):
+            if types[dtype]:
+                # the quantizer knows an operator by its outputs' names
+                names = "|".join(re.escape(self._graph.name(i)) for i in _made(types[dtype]))
+                tool.add_static_config(f"^({names});?$", _ALL, activation_num_bits=bits, weight_num_bits=8)
 
     def _observed(self, pictures: Sequence[NDArray[np.float32]]) -> Observer:
         """All activations on the pictures.

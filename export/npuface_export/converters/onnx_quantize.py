@@ -31,8 +31,6 @@ _OPSET_16_BIT = 21
 _HEADROOM = 1.5
 """Range of 16-bit values over the largest seen, as for the moments in LiteRT."""
 _HALF = "/float16"
-_BATCH = 32
-"""Activations that are fetched at a time."""
 
 
 class OnnxQuantizer:
@@ -80,14 +78,11 @@ class OnnxQuantizer:
         """Ranges of all activations; those of the picture, the heatmaps and the decode reach to all that was seen."""
         observer = Observer()
         names = [name for node in self._model.graph.node for name in node.output]
-        for start in range(0, len(names), _BATCH):
-            some = names[start : start + _BATCH]
-            session = _session(self._model, some)
-            for picture in pictures:
-                for name, values in zip(some, session.run(some, {PICTURES: picture}), strict=True):
-                    observer.see(name, values)
+        session = _session(self._model, names)
         for picture in pictures:
             observer.see(PICTURES, picture)
+            for name, values in zip(names, session.run(names, {PICTURES: picture}), strict=True):
+                observer.see(name, values)
         return observer.ranges(whole=[PICTURES, HEATMAPS, *self._made_by_decode()])
 
 
