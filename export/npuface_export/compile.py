@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,6 +43,22 @@ def compile_bundle(bundle: Path, out: Path | None = None) -> Manifest:
         return write_bundle(out, folder, manifest, files)
 
 
+def cpu_refusals(manifest: Manifest, allowed: Collection[str] = ()) -> list[str]:
+    """Operators that an NPU bundle leaves to the CPU and that are not allowed there, each with the compiler's reason.
+
+    Args:
+        manifest: of a bundle.
+        allowed: operators by the model file's names.
+    """
+    if manifest.placement is None or not target_by_name(manifest.target).is_npu:
+        return []
+    return [
+        f"{entry['count']} {entry['operator']} on the CPU: {entry['reason'] or 'no reason given'}"
+        for entry in manifest.placement["reasons"]
+        if entry["operator"] not in allowed
+    ]
+
+
 def compile_model(
     manifest: Manifest, target: Target, files: Mapping[str, Path], folder: Path
 ) -> tuple[Manifest, dict[str, Path]]:
@@ -67,8 +83,11 @@ def compile_model(
 
 
 def _placement_record(placement: Placement) -> dict[str, object]:
-    """As the manifest keeps it: counts, the names of what is on the CPU, and why each is there."""
+    """As the manifest keeps it: counts in body and decode, the names of what is on the CPU, and why each is there."""
+    decode = {"npu": placement.decode_npu, "cpu": placement.decode_cpu}
     return {
+        "body": {"npu": placement.npu - decode["npu"], "cpu": placement.cpu - decode["cpu"]},
+        "decode": decode,
         "npu": placement.npu,
         "cpu": placement.cpu,
         "cpu_operators": sorted({on_cpu.operator for on_cpu in placement.cpu_operators}),

@@ -5,75 +5,62 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import torch
+from torch import Tensor
+
 from npuface_export.bundle import bytes_out, cpu_placement, tool_versions, workspace, write_bundle
+from npuface_export.choose import BUDGET, Choice, choose_form
 from npuface_export.converters import ModelFiles, converter_by_name
-from npuface_export.decode import FORMS, DecodeForm, HeatmapSpec, form_by_name
 from npuface_export.network import Network
 from npuface_export.parity import measure_parity
+from npuface_export.photograph import face_crops
 from npuface_export.target import Target
-from npuface_runtime.errors import UserError
 from npuface_runtime.manifest import Decode, HeatmapInfo, Landmarks, Manifest, Preprocess
 
-Refusals = tuple[dict[str, str], ...]
 
-
-def export_bundle(network: Network, target: Target, out: Path, *, form: str | None = None) -> Manifest:
+def export_bundle(
+    network: Network, target: Target, out: Path, *, form: str | None = None, budget: float = BUDGET
+) -> Manifest:
     """Convert a network for a target, decode included, and write the bundle.
 
     Args:
         network: in evaluation mode.
         target: what to deploy to. One that runs INT8 only gets a float bundle all the same, to be quantized next.
         out: the bundle's folder; a bundle that is there is replaced.
-        form: a decode form to force; without it, the first in rank order that the target can run.
+        form: a decode form to force; without it, the cheapest that the target can run within the budget.
+        budget: heatmap px by which a decode form may move the landmarks (see choose.choose_form).
 
     Returns:
         The bundle's manifest.
 
     Raises:
-        UserError: the target refuses the forced form, the engine's coordinates differ from torch's by more
-            than 1e-3 heatmap px, or the bundle cannot be written.
+        UserError: the target refuses the forced form, no form keeps to the budget, the engine's coordinates differ
+            from torch's by more than 1e-3 heatmap px, or the bundle cannot be written.
     """
-    chosen, refused = choose_form(target, network.spec, form)
+    choice = choose_form(network, target, face_heatmaps(network), form, budget)
     converter = converter_by_name(target.converter)
     with workspace(out) as folder:
-        decode = chosen.build(network.spec).eval()
+        decode = choice.form.build(network.spec).eval()
         model = converter.convert(network.module.eval(), decode, network.input_shape, folder)
-        manifest = _manifest(network, target, chosen, refused, model, converter.engine)
-        parity = {"max_abs": measure_parity(network, chosen, manifest, model.files)}
+        manifest = _manifest(network, target, choice, budget, model, converter.engine)
+        parity = {"max_abs": measure_parity(network, choice.form, manifest, model.files)}
         manifest = replace(manifest, parity=parity, tools=tool_versions(converter.tools))
         return write_bundle(out, folder, manifest, model.files)
 
 
-def choose_form(target: Target, spec: HeatmapSpec, forced: str | None = None) -> tuple[DecodeForm, Refusals]:
-    """The decode form for a target, and those before it in rank that the target cannot run, with the reason.
-
-    Raises:
-        UserError: the forced form is unknown, or the target cannot run it.
-    """
-    if forced is not None:
-        form = form_by_name(forced)
-        reason = target.refuses_form(form, spec)
-        if reason:
-            fits = [f.name for f in _ranked() if not target.refuses_form(f, spec)]
-            raise UserError(f"{target.name} cannot run the decode form {form.name}", reason, f"use {' or '.join(fits)}")
-        return form, ()
-    refused: list[dict[str, str]] = []
-    for form in _ranked():
-        reason = target.refuses_form(form, spec)
-        if reason is None:
-            return form, tuple(refused)
-        refused.append({"form": form.name, "reason": reason})
-    raise UserError(f"{target.name} runs no decode form", refused[-1]["reason"], "choose another target")
-
-
-def _ranked() -> list[DecodeForm]:
-    return sorted(FORMS.values(), key=lambda form: form.rank)
+def face_heatmaps(network: Network) -> Tensor:
+    """What a network draws of the photograph's face, turned and upright: what enters the decode, [3, C, H, W]."""
+    crops = torch.from_numpy(np.stack(face_crops(network.input_shape, network.margin)))
+    pictures = (crops - torch.tensor(network.mean)) / torch.tensor(network.std)
+    with torch.no_grad():
+        return torch.cat([network.module(picture[None]) for picture in pictures.permute(0, 3, 1, 2)])
 
 
 def _manifest(
-    network: Network, target: Target, form: DecodeForm, refused: Refusals, model: ModelFiles, engine: str
+    network: Network, target: Target, choice: Choice, budget: float, model: ModelFiles, engine: str
 ) -> Manifest:
-    spec = network.spec
+    spec, form = network.spec, choice.form
     return Manifest(
         name=network.name,
         target=target.name,
@@ -85,6 +72,15 @@ def _manifest(
         preprocess=Preprocess(network.mean, network.std, network.margin),
         landmarks=Landmarks(network.scheme, network.points),
         heatmap=HeatmapInfo(spec.height, spec.width, network.cell_scale, network.cell_offset, model.heatmap, spec.kind),
-        decode=Decode(form.name, form.finish, form.finish_params(spec), bytes_out(model), refused),
+        decode=Decode(
+            form.name,
+            form.finish,
+            form.finish_params(spec),
+            bytes_out(model),
+            choice.refused,
+            choice.warning,
+            {"budget_px": budget, "float_px": choice.moved.float_px, "int8_px": choice.moved.int8_px},
+        ),
         placement=None if target.is_npu else cpu_placement(model),
+        origin=network.origin,
     )

@@ -5,9 +5,23 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from npuface_runtime.detectors import open_detector
+from npuface_runtime.geometry import Crop, Shape, crop_of_box
+from npuface_runtime.sampling import sample_crop
+
+_TURNS = (-0.3, 0.0, 0.3)
+
 
 def photograph() -> NDArray[np.uint8]:
     """scikit-image's public-domain portrait of Eileen Collins, RGB uint8 [512, 512, 3]."""
     from skimage import data
 
     return np.asarray(data.astronaut(), np.uint8)
+
+
+def face_crops(shape: Shape, margin: float) -> list[NDArray[np.float32]]:
+    """Its face, turned one way, upright, and turned the other: RGB [H, W, 3], 0..255, as the runtime cuts faces."""
+    frame = photograph()
+    detector = open_detector("cascade")
+    face = crop_of_box(detector.to_landmark_box(detector.detect(frame)[0].box), margin)
+    return [sample_crop(frame, Crop(face.x, face.y, face.side, angle), shape) for angle in _TURNS]

@@ -100,6 +100,7 @@ class Target:
         precisions: what can run there, of "float32" and "int8".
         is_npu: False for a CPU engine.
         operators: by ONNX name; None means that the engine runs every ONNX operator we emit.
+        operators_from: whose list that is, where targets of a family share it.
         cost: by which decode forms are put in order.
         source: where the limits come from.
     """
@@ -113,6 +114,7 @@ class Target:
     compiler: str | None = None
     compiler_options: Mapping[str, str] = field(default_factory=dict)
     operators: Mapping[str, OperatorLimit] | None = None
+    operators_from: str | None = None
     cost: Cost = field(default_factory=Cost)
 
     def refuses(self, need: Need) -> str | None:
@@ -138,7 +140,7 @@ def _table(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> Target:
     raw = _table(path)
-    operators, shared = raw.pop("operators", None), raw.pop("operators_from", None)
+    operators, shared = raw.pop("operators", None), raw.get("operators_from")
     if shared is not None:
         operators = _table(_FOLDER / "operators" / f"{shared}.toml")
     return Target(

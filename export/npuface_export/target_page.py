@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from npuface_export.choose import cost_of
 from npuface_export.decode import FORMS, HeatmapSpec
 from npuface_export.target import OperatorLimit, Target, targets
 
@@ -17,16 +19,18 @@ _HEAD = """# Targets
 
 <!-- Made by `make docs` from export/npuface_export/targets/*.toml. Do not edit: a test compares. -->
 
-What NPUFace deploys to. A target is one TOML file of data; the export reads nothing else about it. Which decode
-forms it can run is worked out below for {points} heatmaps of {height} x {width} cells; a bundle's manifest records
-it for its own.
+What NPUFace deploys to. A target is one TOML file of data, in which targets of a family may share a list of operators;
+the export reads nothing else about it. Which decode forms it can run, and in which order of cost they are tried, is
+worked out below for {points} heatmaps of {height} x {width} cells (a form for networks of another kind: for theirs).
+A network gets the cheapest form that keeps its landmarks where the decode that it was trained with has them; its
+bundle's manifest records the choice, and `npuface explain` shows it.
 """
 
 
 def target_page(known: Mapping[str, Target]) -> str:
-    """The page in Markdown: a summary table, then a section for each target."""
+    """The page in Markdown: a summary table, a section for each target, and one for each list of operators."""
     summary = _table(
-        ("target", "what it is", "converter", "compiler", "precisions", "default decode form"),
+        ("target", "what it is", "converter", "compiler", "precisions", "cheapest decode form"),
         [
             (
                 f"[{name}](#{name})",
@@ -34,43 +38,64 @@ def target_page(known: Mapping[str, Target]) -> str:
                 target.converter,
                 target.compiler or "-",
                 ", ".join(target.precisions),
-                _default_form(target),
+                _cheapest_form(target),
             )
             for name, target in known.items()
         ],
     )
     head = _HEAD.format(points=_EXAMPLE.points, height=_EXAMPLE.height, width=_EXAMPLE.width)
-    return "\n".join([head, *summary, *(line for target in known.values() for line in _section(target))]) + "\n"
+    lines = [head, *summary, *(line for target in known.values() for line in _section(target))]
+    lists = {_list_name(target): target.operators for target in known.values() if target.operators is not None}
+    return "\n".join(lines + [line for name, limits in lists.items() for line in _operators(name, limits)]) + "\n"
 
 
 def _section(target: Target) -> list[str]:
     lines = ["", f"## {target.name}", "", f"{target.title}. Source: {target.source}.", ""]
-    lines += _table(("decode form", "what it does", "runs here"), _forms(target))
+    lines += _table(("decode form", "what it does", "cost", "runs here"), _forms(target))
+    lines += ["", f"Cost in about microseconds a face. Source: {target.cost.source}."]
     if target.compiler_options:
         options = " ".join(f"--{key} {value}" for key, value in target.compiler_options.items())
         lines += ["", f"Compiled by {target.compiler} with `{options}`."]
     if target.operators is None:
         return [*lines, "", "The engine runs every operator that the export makes."]
-    rows = [(name, ", ".join(limit.dtypes), _kernel(limit), limit.source) for name, limit in target.operators.items()]
-    return [*lines, "", *_table(("ONNX operator", "types", "kernel", "source"), rows)]
+    name = _list_name(target)
+    return [*lines, "", f"Takes the [operators of {name}](#operators-of-{name})."]
 
 
-def _forms(target: Target) -> list[tuple[str, str, str]]:
-    ranked = sorted(FORMS.values(), key=lambda form: form.rank)
-    reasons = ((form, target.refuses_form(form, _EXAMPLE)) for form in ranked)
-    return [(form.name, form.summary, f"no: {reason}" if reason else "yes") for form, reason in reasons]
+def _operators(name: str, limits: Mapping[str, OperatorLimit]) -> list[str]:
+    rows = [(operator, ", ".join(limit.dtypes), _limits(limit), limit.source) for operator, limit in limits.items()]
+    return ["", f"## Operators of {name}", "", *_table(("ONNX operator", "types", "limits", "source"), rows)]
 
 
-def _default_form(target: Target) -> str:
-    return next((name for name, _, runs in _forms(target) if runs == "yes"), "none")
+def _list_name(target: Target) -> str:
+    return target.operators_from or target.name
 
 
-def _kernel(limit: OperatorLimit) -> str:
+def _forms(target: Target) -> list[tuple[str, str, str, str]]:
+    """Every form, the cheapest first, as it decodes maps of the example's size."""
+    specs = {form.name: replace(_EXAMPLE, kind=form.kinds[0]) for form in FORMS.values()}
+    costs = {form.name: cost_of(form, target, specs[form.name]) for form in FORMS.values()}
+    ranked = sorted(FORMS.values(), key=lambda form: (costs[form.name], form.name))
+    rows = []
+    for form in ranked:
+        reason = target.refuses_form(form, specs[form.name])
+        rows.append((form.name, form.summary, f"{costs[form.name] / 1000:,.0f}", f"no: {reason}" if reason else "yes"))
+    return rows
+
+
+def _cheapest_form(target: Target) -> str:
+    decoding = (row for row in _forms(target) if _EXAMPLE.kind in FORMS[row[0]].kinds)
+    return next((name for name, _, _, runs in decoding if runs == "yes"), "none")
+
+
+def _limits(limit: OperatorLimit) -> str:
     parts = []
     if limit.max_kernel_height is not None:
-        parts.append(f"height <= {limit.max_kernel_height}")
+        parts.append(f"kernel height <= {limit.max_kernel_height}")
     if limit.max_kernel_area is not None:
-        parts.append(f"area <= {limit.max_kernel_area}")
+        parts.append(f"kernel area <= {limit.max_kernel_area}")
+    if limit.max_stride is not None:
+        parts.append(f"stride <= {limit.max_stride}")
     return ", ".join(parts) or "-"
 
 

@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from npuface_export.decode import FORMS, HeatmapSpec
+from npuface_export.decode import FORMS, HeatmapSpec, form_by_name
 from npuface_export.decode.form import Need
-from npuface_export.export import choose_form
 from npuface_export.target import OperatorLimit, Target, target_by_name, targets
 from npuface_runtime.errors import UserError
 
@@ -20,51 +19,45 @@ def npu(**operators: OperatorLimit) -> Target:
     return replace(EVERYTHING, name="tiny-npu", is_npu=True, operators=operators)
 
 
-def test_a_cpu_engine_takes_the_first_form() -> None:
-    form, refused = choose_form(EVERYTHING, SPEC)
-    assert (form.name, refused) == ("relative-threshold", ())
-
-
 @pytest.mark.parametrize(
     ("need", "reason"),
     [
         (Need("Softmax"), "tiny-npu has no Softmax"),
         (Need("Conv", (64, 64)), "Conv kernel (64, 64) is higher than 32"),
         (Need("Conv", (32, 64)), "Conv kernel (32, 64) has more than 1024 cells"),
-        (Need("Conv", (32, 32)), None),
+        (Need("Conv", (32, 32), (3, 3)), None),
+        (Need("Conv", (8, 8), (1, 4)), "Conv stride (1, 4) is over 3"),
     ],
 )
 def test_limits_give_reasons(need: Need, reason: str | None) -> None:
-    assert npu(Conv=OperatorLimit(max_kernel_height=32, max_kernel_area=1024)).refuses(need) == reason
-
-
-def test_what_a_target_lacks_is_refused_and_recorded() -> None:
-    form, refused = choose_form(npu(Conv=OperatorLimit()), SPEC)
-    assert form.name == "host"
-    assert refused == ({"form": "relative-threshold", "reason": "tiny-npu has no MaxPool"},)
-
-
-def test_a_forced_form_is_taken_without_refusals() -> None:
-    form, refused = choose_form(EVERYTHING, SPEC, "seed")
-    assert (form.name, refused) == ("seed", ())
-
-
-def test_a_forced_form_that_cannot_run_is_an_error() -> None:
-    with pytest.raises(UserError) as caught:
-        choose_form(npu(Conv=OperatorLimit()), SPEC, "seed")
-    assert caught.value.what == "tiny-npu cannot run the decode form seed"
-    assert caught.value.why == "tiny-npu has no Mul"
-    assert caught.value.fix == "use host"
+    limit = OperatorLimit(max_kernel_height=32, max_kernel_area=1024, max_stride=3)
+    assert npu(Conv=limit).refuses(need) == reason
 
 
 @pytest.mark.parametrize("name", targets())
-def test_every_target_can_run_some_form(name: str) -> None:
+def test_every_target_can_run_the_safe_forms_and_says_what_they_cost(name: str) -> None:
     target = target_by_name(name)
-    form, refused = choose_form(target, SPEC)
-    assert target.refuses_form(form, SPEC) is None
-    assert all(target.refuses_form(FORMS[entry["form"]], SPEC) == entry["reason"] for entry in refused)
+    for form in ("relative-threshold", "threshold-marginals", "host"):
+        assert target.refuses_form(form_by_name(form), SPEC) is None
     assert target.source
+    assert target.cost.source
+    assert target.cost.byte_out > 0
     assert set(target.precisions) <= {"float32", "int8"}
+    needed = {need.operator for form in FORMS.values() for need in form.needs(replace(SPEC, kind=form.kinds[0]))}
+    costs = [cost for operator, cost in target.cost.operators.items() if operator in needed]
+    assert len(costs) > 5
+    assert all(cost.work >= 0 and cost.kernel >= 0 for cost in costs)
+
+
+def test_targets_of_a_family_share_their_operators() -> None:
+    u55, u65, u85 = (target_by_name(name) for name in ("ethos-u55-32", "ethos-u65-512", "ethos-u85-2048"))
+    assert u55.operators == u65.operators
+    assert (u55.operators_from, u85.operators_from) == ("ethos-u55-u65", "ethos-u85")
+    assert u55.refuses(Need("Div")) == "ethos-u55-32 has no Div"
+    assert u85.refuses(Need("Div")) is None
+    stride = Need("Conv", (8, 8), (8, 8))
+    assert u55.refuses(stride) == "Conv stride (8, 8) is over 3"
+    assert u85.refuses(stride) is None
 
 
 def test_an_unknown_target_suggests_the_near_one() -> None:

@@ -8,13 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tflite_models import drawn_model, quantized_model
+from ethosu.vela.architecture_features import Accelerator
+from tflite_models import LITERT, SIZE, Drawn, central_pictures, drawn_model, quantized_model
+from torch import Tensor, nn
 
-from npuface_export.compilers import compiler_by_name
+from npuface_export.compilers import CpuOperator, compiler_by_name
 from npuface_export.compilers.vela import Vela
+from npuface_export.converters import Recipe
 from npuface_export.converters.tflite_graph import Graph
 from npuface_export.decode import HeatmapSpec, form_by_name
-from npuface_export.target import target_by_name
+from npuface_export.target import target_by_name, targets
 from npuface_runtime.errors import UserError
 
 TARGET = target_by_name("ethos-u55-128")
@@ -111,16 +114,85 @@ def test_target_knows_the_kernel_limit(form: str, cells: int, reason: str | None
     assert TARGET.refuses_form(form_by_name(form), HeatmapSpec(68, cells, cells)) == reason
 
 
-def test_target_agrees_with_the_report_of_the_installed_vela(tmp_path: Path) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "ethosu.vela", "--supported-ops-report"], cwd=tmp_path, check=True, capture_output=True
-    )
-    report = (tmp_path / "SUPPORTED_OPS.md").read_text()
-    u55 = report[
-        report.index("## Ethos-U55 and Ethos-U65 TFLite Summary") : report.index("## Ethos-U85 TFLite Summary")
-    ]
-    assert TARGET.operators is not None
-    for name, limit in TARGET.operators.items():
-        section, _, operator = limit.source.partition(": ")
-        assert section in report, name
-        assert not section.endswith("Summary Table") or f"| {operator} |" in u55, name
+VELA_TARGETS = {name: target for name, target in targets().items() if target.compiler == "vela"}
+
+
+def test_every_accelerator_of_the_installed_vela_is_a_target() -> None:
+    named = {target.compiler_options["accelerator-config"] for target in VELA_TARGETS.values()}
+    assert named == set(Accelerator.member_list()) == set(VELA_TARGETS)
+
+
+@pytest.mark.parametrize("name", ["ethos-u55-32", "ethos-u65-256", "ethos-u85-128"])
+def test_every_family_runs_the_safe_form_as_a_whole(name: str, tmp_path: Path) -> None:
+    """Its system and memory are such that Vela knows for that family, and nothing is left to the CPU."""
+    model = quantized_model("relative-threshold", "int16")
+    made = COMPILER.compile(model.files["model"], target_by_name(name), tmp_path)
+    assert (made.placement.npu, made.placement.cpu) == (sum(model.operators.values()), 0)
+    options = target_by_name(name).compiler_options
+    assert options["system-config"].lower().startswith(name.rpartition("-")[0].replace("-", "_"))
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("report")
+    command = [sys.executable, "-m", "ethosu.vela", "--supported-ops-report"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return (folder / "SUPPORTED_OPS.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "family"), [("ethos-u55-128", "Ethos-U55 and Ethos-U65"), ("ethos-u85-256", "Ethos-U85")]
+)
+def test_operators_agree_with_the_report_of_the_installed_vela(name: str, family: str, report: str) -> None:
+    start = report.index(f"## {family} TFLite Summary")
+    summary = report[start : report.index("\n## ", start + 1)]
+    operators = target_by_name(name).operators
+    assert operators
+    for operator, limit in operators.items():
+        section, _, entry = limit.source.partition(": ")
+        assert section.startswith(family), operator
+        assert section in report, operator
+        assert not section.endswith("Summary Table") or f"| {entry} |" in summary, operator
+
+
+def test_the_stride_limit_is_that_of_the_report(report: str) -> None:
+    start = report.index("### Ethos-U55 and Ethos-U65 TFLite DEPTHWISE_CONV_2D Constraints")
+    assert "Kernel stride must be in the range (1,3)." in report[start : report.index("###", start + 4)]
+    operators = TARGET.operators
+    assert operators
+    assert operators["Conv"].max_stride == 3
+
+
+class _Strided(nn.Module):
+    """A decode with an operator that the Ethos-U55 lacks: a depthwise convolution of stride 8."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 8, 8, groups=3, bias=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        sums: Tensor = self.conv(maps)
+        return sums
+
+
+def test_an_operator_that_the_npu_lacks_is_reported_with_velas_reason(tmp_path: Path) -> None:
+    """Negative control: it lands on the CPU, in the decode, with the reason; and a newer NPU takes it."""
+    (tmp_path / "int8").mkdir()
+    model = LITERT.convert(Drawn().eval(), _Strided().eval(), (SIZE, SIZE), tmp_path)
+    model = LITERT.quantizer(model, central_pictures(2)).write(Recipe(decode="int8"), tmp_path / "int8")
+    placement = COMPILER.compile(model.files["model"], TARGET, tmp_path).placement
+    reason = "Unsupported kernel stride: 8, 8. Kernel stride must be in the range (1,3)"
+    assert placement.cpu_operators == (CpuOperator("DEPTHWISE_CONV_2D", 1, reason),)
+    assert (placement.decode_npu, placement.decode_cpu, placement.npu) == (0, 1, 2)
+    newer = COMPILER.compile(model.files["model"], target_by_name("ethos-u85-256"), tmp_path).placement
+    assert (newer.decode_npu, newer.decode_cpu) == (1, 0)
+
+
+def test_the_estimate_names_the_operators_that_cost(tmp_path: Path) -> None:
+    safe = COMPILER.compile(quantized_model("relative-threshold", "int16").files["model"], TARGET, tmp_path)
+    assert {"Sub", "MaxPool", "DepthwiseConv2D"} <= set(safe.estimate.decode_cycles)
+    assert 0 < sum(safe.estimate.decode_cycles.values()) < safe.estimate.cycles
+    assert (safe.placement.decode_cpu, safe.placement.npu - safe.placement.decode_npu) == (0, 2)
+    host = COMPILER.compile(quantized_model("host", "int8").files["model"], TARGET, tmp_path)
+    assert host.estimate.decode_cycles == {}
+    assert (host.placement.decode_npu, host.placement.decode_cpu) == (0, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,11 +32,14 @@ class Placement:
     Attributes:
         npu, cpu: number of operators there.
         cpu_operators: those on the CPU and why.
+        decode_npu, decode_cpu: how many of them come after the heatmaps.
     """
 
     npu: int
     cpu: int
     cpu_operators: tuple[CpuOperator, ...] = ()
+    decode_npu: int = 0
+    decode_cpu: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,10 @@ class Estimate:
         total_ms: one inference; only the NPU's share where operators are on the CPU.
         body_ms: the same network ending at its heatmaps; None where the model has no heatmaps to end at.
         decode_ms: the difference, which can be negative: heatmaps that stay inside need not be written out.
-            None where operators are on the CPU, whose time the compiler does not know.
+            None where operators of it are on the CPU, whose time the compiler does not know.
         cycles: NPU clock cycles of one inference.
         sram_bytes, flash_bytes, dram_bytes: memory in use.
+        decode_cycles: of the operators after the heatmaps, by the compiler's names.
     """
 
     kind: str
@@ -61,6 +65,7 @@ class Estimate:
     sram_bytes: int
     flash_bytes: int
     dram_bytes: int
+    decode_cycles: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> Mapping[str, Any]:
         """As the manifest keeps it."""

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,20 @@ _WARNING = re.compile(
     r"operator: (?P<operator>\w+), ofm: '(?P<tensor>[^']*)'\nReason: (?P<reason>[^\n(]*)[^\n]*(?:\n(?P<rule>[^\n]+))?"
 )
 _LOG_LINES = 12
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The compiled model, what vela printed, the row of its summary, and its rows of layers in order of execution."""
+
+    model: Path
+    log: str
+    summary: Mapping[str, str]
+    layers: Sequence[Mapping[str, str]]
+
+    @property
+    def milliseconds(self) -> float:
+        return float(self.summary["inference_time"]) * 1000
 
 
 @dataclass(frozen=True)
@@ -48,11 +62,11 @@ class Vela:
             raise UserError(f"cannot compile for {target.name}", f"{self.module} is not installed", _INSTALL)
         source = Graph.read(model)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".vela-") as work:
-            made, log, summary = self._run(model, target, Path(work) / "whole")
-            body_ms = self._body_ms(source, target, Path(work), _milliseconds(summary))
-            artifact = made.replace(folder / "device.tflite")
-        placement = _placement(source, Graph.read(artifact), log)
-        return Compilation(artifact, placement, _estimate(summary, body_ms, placement), self.version())
+            whole = self._run(model, target, Path(work) / "whole")
+            body_ms = self._body_ms(source, target, Path(work), whole.milliseconds)
+            artifact = whole.model.replace(folder / "device.tflite")
+        placement = _placement(source, Graph.read(artifact), whole.log)
+        return Compilation(artifact, placement, _estimate(whole, body_ms, placement), self.version())
 
     def version(self) -> str:
         """Vela's own version."""
@@ -67,19 +81,19 @@ class Vela:
             return total
         path = work / "body.tflite"
         source.copy_ending_at(heatmaps).write(path)
-        return _milliseconds(self._run(path, target, work / "body")[2])
+        return self._run(path, target, work / "body").milliseconds
 
-    def _run(self, model: Path, target: Target, output: Path) -> tuple[Path, str, Mapping[str, str]]:
-        """(compiled model, what vela printed, the row of its summary)."""
+    def _run(self, model: Path, target: Target, output: Path) -> _Run:
         options = [part for key, value in target.compiler_options.items() for part in (f"--{key}", value)]
         log = self._call(
-            (str(model), *options, "--show-cpu-operations", "--output-dir", str(output)), f"compile for {target.name}"
+            (str(model), *options, "--show-cpu-operations", "--verbose-performance", "--output-dir", str(output)),
+            f"compile for {target.name}",
         )
-        made, summaries = output / f"{model.stem}_vela.tflite", list(output.glob("*summary*.csv"))
-        if not made.is_file() or len(summaries) != 1:
+        made = output / f"{model.stem}_vela.tflite"
+        summaries, layers = _rows(output, "*summary*.csv"), _rows(output, "*per-layer.csv")
+        if not made.is_file() or not summaries:
             raise _failed(f"compile for {target.name}", "vela wrote no model and summary", log)
-        with summaries[0].open(newline="") as stream:
-            return made, log, next(csv.DictReader(stream))
+        return _Run(made, log, summaries[0], layers)
 
     def _call(self, arguments: tuple[str, ...], task: str) -> str:
         command = [sys.executable, "-m", self.module, *arguments]
@@ -99,40 +113,71 @@ def _failed(task: str, why: str, log: str) -> UserError:
     )
 
 
+def _rows(folder: Path, pattern: str) -> list[dict[str, str]]:
+    """The rows of a table that vela wrote; none where it wrote no such table."""
+    path = next(iter(sorted(folder.glob(pattern))), None)
+    if path is None:
+        return []
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
 def _placement(source: Graph, compiled: Graph, log: str) -> Placement:
     """Operators that the compiled model still has by their own names run on the CPU."""
     reasons = {match["tensor"]: _reason(match) for match in _WARNING.finditer(log)}
-    left = Counter(
-        (name, reasons.get(compiled.name(operator.outputs[0])))
+    on_cpu = [
+        (name, compiled.name(operator.outputs[0]))
         for operator in compiled.operators
         if (name := compiled.operator_name(operator)) != _NPU_OPERATOR
+    ]
+    counted = sorted(Counter((name, reasons.get(tensor)) for name, tensor in on_cpu).items(), key=str)
+    decode = _decode_tensors(source)
+    decode_cpu = sum(tensor in decode for _, tensor in on_cpu)
+    return Placement(
+        npu=len(source.operators) - len(on_cpu),
+        cpu=len(on_cpu),
+        cpu_operators=tuple(CpuOperator(name, count, reason) for (name, reason), count in counted),
+        decode_npu=len(decode) - decode_cpu,
+        decode_cpu=decode_cpu,
     )
-    on_cpu = tuple(CpuOperator(name, count, reason) for (name, reason), count in sorted(left.items(), key=str))
-    return Placement(npu=len(source.operators) - left.total(), cpu=left.total(), cpu_operators=on_cpu)
+
+
+def _decode_tensors(source: Graph) -> set[str]:
+    """What the operators after the heatmaps write, a name each."""
+    heatmaps = source.by_name(HEATMAPS)
+    after = [] if heatmaps is None else source.downstream([heatmaps])
+    return {source.name(operator.outputs[0]) for operator in after}
 
 
 def _reason(match: re.Match[str]) -> str:
     return ". ".join(part.strip().rstrip(".") for part in (match["reason"], match["rule"]) if part and part.strip())
 
 
-def _milliseconds(summary: Mapping[str, str]) -> float:
-    return float(summary["inference_time"]) * 1000
+def _decode_cycles(layers: Sequence[Mapping[str, str]]) -> dict[str, int]:
+    """Cycles by operator of the layers that run after the one that writes the heatmaps."""
+    last = max((i for i, layer in enumerate(layers) if layer["Name"] == HEATMAPS), default=len(layers))
+    cycles: Counter[str] = Counter()
+    for layer in layers[last + 1 :]:
+        cycles[layer["Original Operator"]] += int(float(layer["Op Cycles"]))
+    return {name: count for name, count in sorted(cycles.items()) if count}
 
 
-def _estimate(summary: Mapping[str, str], body_ms: float | None, placement: Placement) -> Estimate:
+def _estimate(run: _Run, body_ms: float | None, placement: Placement) -> Estimate:
+    summary, total = run.summary, run.milliseconds
+
     def kibibytes(*keys: str) -> int:
         return round(sum(float(summary[f"{key}_memory_used"]) for key in keys) * 1024)
 
-    total = _milliseconds(summary)
     return Estimate(
         kind="compiler estimate",
         total_ms=total,
         body_ms=body_ms,
-        decode_ms=None if body_ms is None or placement.cpu else total - body_ms,
+        decode_ms=None if body_ms is None or placement.decode_cpu else total - body_ms,
         cycles=int(float(summary["cycles_total"])),
         sram_bytes=kibibytes("sram"),
         flash_bytes=kibibytes("on_chip_flash", "off_chip_flash"),
         dram_bytes=kibibytes("dram"),
+        decode_cycles=_decode_cycles(run.layers),
     )
 
 

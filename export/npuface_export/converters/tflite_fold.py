@@ -21,7 +21,7 @@ _PLAIN = schema.ActivationFunctionType.NONE
 
 
 def fold_shift(graph: Graph, name: str) -> bool:
-    """Fold the only reader of a float convolution's output into that convolution, where it adds or subtracts a constant.
+    """Fold the only reader of a float convolution's output into the convolution, if it adds or subtracts a constant.
 
     The tensor keeps its name and holds the shifted values afterwards, rectified if the reader did that.
 

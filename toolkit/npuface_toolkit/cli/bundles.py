@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,9 +10,12 @@ import typer
 from rich.table import Table
 
 from npuface_runtime.manifest import Manifest
-from npuface_toolkit.cli.console import JsonOption, Output, output, table
+from npuface_toolkit.cli.console import CheckFailedError, JsonOption, Output, output, table
 
 BundleArgument = Annotated[Path, typer.Argument(help="A bundle folder.")]
+AllowCpuOption = Annotated[
+    list[str] | None, typer.Option("--allow-cpu", help="An operator that may run on the CPU; repeat it for more.")
+]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Where to put the result; in place without it.")]
 
 
@@ -21,19 +25,32 @@ def register(app: typer.Typer) -> None:
         app.command(command.__name__.rstrip("_"))(command)
 
 
-def compile_(bundle: BundleArgument, out: OutOption = None, as_json: JsonOption = False) -> None:
-    """Compile an INT8 bundle again with its target's own compiler.
+def compile_(
+    bundle: BundleArgument, out: OutOption = None, allow_cpu: AllowCpuOption = None, as_json: JsonOption = False
+) -> None:
+    """Compile an INT8 bundle again with its target's own compiler. Exit code 1 when an operator lands on the CPU.
 
     Example: npuface compile bundle
     """
     from npuface_export.compile import compile_bundle
 
     with output(as_json, "compiling") as result:
-        show(result, out or bundle, compile_bundle(bundle, out))
+        manifest = compile_bundle(bundle, out)
+        show(result, out or bundle, manifest)
+    check_placement(manifest, allow_cpu)
+
+
+def check_placement(manifest: Manifest, allow_cpu: Sequence[str] | None) -> None:
+    """Fail the command where an NPU bundle leaves operators to the CPU that are not allowed there; it is written."""
+    from npuface_export.compile import cpu_refusals
+
+    refusals = cpu_refusals(manifest, allow_cpu or ())
+    if refusals:
+        raise CheckFailedError(f"{'; '.join(refusals)}. Allow an operator there with --allow-cpu OPERATOR")
 
 
 def explain(bundle: BundleArgument, as_json: JsonOption = False) -> None:
-    """Show what a bundle holds: decode form and the refused ones, placement, parity, coordinate shift, estimate.
+    """Show what a bundle holds: the choice of the decode form, placement, parity, coordinate shift, estimate.
 
     Example: npuface explain bundle
     """
@@ -41,7 +58,31 @@ def explain(bundle: BundleArgument, as_json: JsonOption = False) -> None:
         manifest = Manifest.load(bundle)
         for role in manifest.files:
             manifest.file(bundle, role)
-        show(result, bundle, manifest)
+        forms = _forms(manifest)
+        data = bundle_json(bundle, manifest) | {"forms": forms}
+        rows = [(form["form"], f"{form['cost'] / 1000:,.0f}", form["verdict"]) for form in forms]
+        costs = table("Decode forms, the cheapest first", ("form", "cost, about us a face", "verdict"), rows)
+        result.result(data, _bundle_table(bundle, manifest), costs)
+
+
+def _forms(manifest: Manifest) -> list[dict[str, Any]]:
+    """Every decode form for such a network on the bundle's target, the cheapest first, and what became of it."""
+    from npuface_export.choose import by_cost, cost_of
+    from npuface_export.decode import HeatmapSpec
+    from npuface_export.target import target_by_name
+
+    target, maps, decode = target_by_name(manifest.target), manifest.heatmap, manifest.decode
+    spec = HeatmapSpec(manifest.landmarks.points, maps.height, maps.width, kind=maps.kind)
+    verdicts = {refusal["form"]: f"refused: {refusal['reason']}" for refusal in decode.refused}
+    verdicts[decode.form] = f"taken, but {decode.warning}" if decode.warning else "taken"
+    return [
+        {
+            "form": form.name,
+            "cost": cost_of(form, target, spec),
+            "verdict": verdicts.get(form.name) or target.refuses_form(form, spec) or "costs more",
+        }
+        for form in by_cost(target, spec)
+    ]
 
 
 def bundle_json(bundle: Path, manifest: Manifest) -> dict[str, Any]:
@@ -55,12 +96,15 @@ def bundle_json(bundle: Path, manifest: Manifest) -> dict[str, Any]:
             "form": decode.form,
             "refused": [dict(refusal) for refusal in decode.refused],
             "bytes_out": decode.bytes_out,
+            "warning": decode.warning,
+            "moved": decode.moved,
         },
         "placement": manifest.placement,
         "parity": manifest.parity,
         "coordinate_shift": shift and {**shift, "faces": int(shift["faces"])},
         "estimate": manifest.estimate,
         "recipe": manifest.recipe,
+        "origin": manifest.origin,
     }
 
 
@@ -78,19 +122,67 @@ def _bundle_table(bundle: Path, manifest: Manifest) -> Table:
         ("precision", manifest.precision),
         ("decode", f"{decode.form}, {decode.bytes_out} bytes leave the network"),
     ]
+    rows += _origin_rows(manifest.origin)
+    if decode.warning:
+        rows.append(("warning", decode.warning))
     rows += [("refused", f"{refusal['form']}: {refusal['reason']}") for refusal in decode.refused]
-    if placement:
-        names = ", ".join(placement["cpu_operators"]) or "none"
-        rows.append(("placement", f"{placement['npu']} operators on the NPU, {placement['cpu']} on the CPU ({names})"))
+    rows += _decode_rows(decode.moved) + _placement_rows(placement)
     if manifest.parity:
         rows.append(("float parity", f"{manifest.parity['max_abs']:.1e} heatmap px at most, against torch"))
     if shift:
         text = f"mean {shift['mean_px']:.4f}, max {shift['max_px']:.4f} heatmap px on {shift['faces']:.0f} faces"
         rows.append(("INT8 shift", text))
     if manifest.estimate:
-        rows += [
-            (f"estimate: {key}", f"{value:.3f}" if isinstance(value, float) else str(value))
-            for key, value in manifest.estimate.items()
-        ]
+        rows += [(f"estimate: {key}", _figure(value)) for key, value in manifest.estimate.items()]
     rows += [(f"file: {role}", f"{info.path} ({info.bytes / 1024:.0f} KiB)") for role, info in manifest.files.items()]
     return table(str(bundle), ("what", "value"), rows)
+
+
+def _origin_rows(origin: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Where a network that was not trained here comes from, and how its decode was found."""
+    if origin is None:
+        return []
+    rows = [("origin", f"{origin['file']}, head {origin['head']}, measured against {origin['reference']}")]
+    fit = origin.get("fit")
+    if fit is None:
+        return rows
+    if "beta" in fit:
+        text = f"{fit['beta']:.4g}: softargmax {fit['error']:.3f} heatmap px off, background bias {fit['bias']:.3f}"
+        before = f"before {fit['beta_before']:.4g}: {fit['error_before']:.3f}, {fit['bias_before']:.3f}"
+        rows.append(("beta", f"{text} ({before})"))
+    rows.append(
+        ("threshold", f"{fit['threshold']:.2f}: {fit['threshold_error']:.3f} heatmap px off, {fit['faces']} faces")
+    )
+    return rows + ([("warning", fit["warning"])] if "warning" in fit else [])
+
+
+def _decode_rows(moved: Mapping[str, float | None] | None) -> list[tuple[str, str]]:
+    if not moved:
+        return []
+    own = moved["float_px"]
+    text = "unknown, the network names no decode of its own" if own is None else f"{own:.3f} heatmap px"
+    eight = f"{moved['int8_px']:.3f} heatmap px by 8 bits (simulated)"
+    return [("decode moves landmarks", f"{text} against the trained one, {eight}; budget {moved['budget_px']:g}")]
+
+
+def _placement_rows(placement: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """How many operators run where, in body and decode where that is known, and why some are on the CPU."""
+    if not placement:
+        return []
+    names = ", ".join(placement["cpu_operators"]) or "none"
+    rows = [("placement", f"{placement['npu']} operators on the NPU, {placement['cpu']} on the CPU ({names})")]
+    for part in ("body", "decode"):
+        if part in placement:
+            count = placement[part]
+            rows.append((f"placement: {part}", f"{count['npu']} on the NPU, {count['cpu']} on the CPU"))
+    reasons = placement.get("reasons", ())
+    return rows + [
+        ("on the CPU", f"{entry['count']} {entry['operator']}: {entry['reason'] or 'no reason given'}")
+        for entry in reasons
+    ]
+
+
+def _figure(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {amount:,}" for name, amount in value.items()) or "none"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
