@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from npuface_export.converters import Recipe, converter_by_name
 from npuface_export.decode import DecodeForm, HeatmapSpec
+from npuface_export.decode.finished import finished_cells
+from npuface_export.decode.sums import fixed_depthwise
 from npuface_runtime.engines import open_session
 from npuface_runtime.finish import dequantize
 from npuface_runtime.manifest import TensorInfo
@@ -22,18 +25,25 @@ _CHANNELS = 3
 
 
 class _Unfolded(nn.Module):
-    """A picture [1, 3, h, W] that holds the values of the maps in their order -> the maps."""
+    """A picture [1, 3, h, W] that holds the values of the maps in their order -> the maps.
+
+    A convolution stands in front, as in a network; its weights are 1.
+    """
 
     def __init__(self, shape: tuple[int, int, int, int]) -> None:
         super().__init__()
         self.shape = shape
+        self.drawn = fixed_depthwise(_CHANNELS, torch.ones(1, 1))
 
     def forward(self, picture: Tensor) -> Tensor:
         """[1, 3, h, W] -> [1, C, H, W]."""
-        return picture.reshape(1, -1)[:, : math.prod(self.shape)].reshape(self.shape)
+        maps: Tensor = self.drawn(picture).reshape(self.shape)
+        return maps
 
 
-def litert_output(form: DecodeForm, spec: HeatmapSpec, calibration: Tensor, maps: Tensor) -> NDArray[np.float32]:
+def litert_points(
+    form: DecodeForm, spec: HeatmapSpec, calibration: Tensor, maps: Tensor
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """What a form makes of maps in INT8, its moments in 16 bits where it has any, as LiteRT computes it.
 
     Args:
@@ -43,27 +53,36 @@ def litert_output(form: DecodeForm, spec: HeatmapSpec, calibration: Tensor, maps
         maps: what it is run on, of the same shape.
 
     Returns:
-        The outputs [N, ...] as real numbers, channels first.
+        Points [N, K, 2] in cells and confidence [N, K], as the host half gives them.
     """
+    missing = -spec.points % _CHANNELS if spec.kind != "heatmap-offset" else 0
+    whole = replace(spec, points=spec.points + missing)
+    outputs = _outputs(form, whole, *(torch.cat([one, one[:, :missing]], dim=1) for one in (calibration, maps)))
+    cells, confidence = finished_cells(form, whole, outputs)
+    return cells[:, : spec.points], confidence[:, : spec.points]
+
+
+def _outputs(form: DecodeForm, spec: HeatmapSpec, calibration: Tensor, maps: Tensor) -> NDArray[np.float32]:
+    """[N, ...] as real numbers, channels first; the values of a map of all landmarks fill a picture."""
     converter, decode = converter_by_name("litert"), form.build(spec).eval()
     has_moments = any(name.rpartition(".")[2] == "moments" for name, _ in decode.named_modules())
-    rows = math.ceil(math.prod(spec.input_shape) / (_CHANNELS * spec.width))
+    width = spec.input_shape[-1]
+    rows = math.prod(spec.input_shape) // (_CHANNELS * width)
     with tempfile.TemporaryDirectory() as name:
         exact, folder = Path(name) / "float", Path(name) / "int8"
         exact.mkdir()
         folder.mkdir()
-        source = converter.convert(_Unfolded(spec.input_shape), decode, (rows, spec.width), exact)
-        quantizer = converter.quantizer(source, [_folded(one, rows, spec.width) for one in calibration])
+        source = converter.convert(_Unfolded(spec.input_shape), decode, (rows, width), exact)
+        quantizer = converter.quantizer(source, [_folded(one, rows, width) for one in calibration])
         model = quantizer.write(Recipe(decode="int16" if has_moments else "int8"), folder)
         with open_session(converter.engine, model.files, 1) as session:
-            outputs = [session.run(_stored(_folded(one, rows, spec.width), model.input))[0] for one in maps]
+            outputs = [session.run(_stored(_folded(one, rows, width), model.input))[0] for one in maps]
     return np.stack([dequantize(output, model.outputs[0])[0].transpose(2, 0, 1) for output in outputs])
 
 
 def _folded(maps: Tensor, rows: int, width: int) -> NDArray[np.float32]:
-    """Maps [C, H, W] as a picture [1, 3, h, W], zeros behind them."""
-    missing = _CHANNELS * rows * width - maps.numel()
-    return np.asarray(functional.pad(maps.flatten(), (0, missing)).reshape(1, _CHANNELS, rows, width).numpy())
+    """Maps [C, H, W] as a picture [1, 3, h, W]."""
+    return np.asarray(maps.reshape(1, _CHANNELS, rows, width).numpy())
 
 
 def _stored(picture: NDArray[np.float32], info: TensorInfo) -> NDArray[np.generic]:

@@ -11,12 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from npuface_benchmarks.decode_litert import litert_output
+from npuface_benchmarks.decode_cost import decode_costs
+from npuface_benchmarks.decode_litert import litert_points
 from npuface_benchmarks.decode_scenes import SCENES, at_sigma, scene_maps
 from npuface_export.choose import form_bytes_out
 from npuface_export.decode import DecodeForm, HeatmapSpec
 from npuface_export.decode.finished import finished_cells
 from npuface_export.decode.simulate import int8_output
+from npuface_export.network import Network
+from npuface_export.target import Target
 from npuface_runtime.errors import UserError
 
 logger = logging.getLogger("npuface.forms")
@@ -148,11 +151,11 @@ class _Int8:
     def __call__(self, spec: HeatmapSpec, calibration: Tensor, maps: Tensor) -> tuple[Floats, Floats]:
         """Points [N, K, 2] and confidence [N, K]."""
         try:
-            output: Floats = litert_output(self.form, spec, calibration, maps)
+            return litert_points(self.form, spec, calibration, maps)
         except UserError as error:
             self.how = f"simulated: {error.why}"
             output = int8_output(self.form, spec, torch.cat([calibration, maps])).numpy()[len(calibration) :]
-        return finished_cells(self.form, spec, output)
+            return finished_cells(self.form, spec, output)
 
 
 def _measure_scenes(form: DecodeForm, spec: HeatmapSpec, runner: _Int8) -> tuple[float, dict[str, SceneFigures]]:
@@ -236,6 +239,21 @@ def _built(form: DecodeForm, spec: HeatmapSpec, maps: Tensor) -> Floats:
 
 def _distances(points: Floats, others: Floats) -> Floats:
     return np.asarray(np.linalg.norm(points - others, axis=-1))
+
+
+def with_costs(
+    figures: Sequence[FormFigures],
+    forms: Sequence[DecodeForm],
+    networks: Sequence[Network],
+    targets: Sequence[Target],
+) -> list[FormFigures]:
+    """The figures with what each target's compiler estimates that a form adds behind the first network of its kind."""
+    added: dict[str, dict[str, float | None]] = {form.name: {} for form in forms}
+    for network in {network.kind: network for network in reversed(networks)}.values() if targets else ():
+        for cost in decode_costs(network.module, network.input_shape, network.spec, forms, targets):
+            logger.info("%s on %s: %s ms", cost.form, cost.target, cost.decode_ms)
+            added[cost.form][cost.target] = cost.decode_ms
+    return [replace(one, extra_ms=added[one.form]) for one in figures]
 
 
 def measure_forms(forms: Sequence[DecodeForm], networks: Sequence[NetworkMaps]) -> Iterator[FormFigures]:

@@ -99,7 +99,8 @@ class LiteRtQuantizer:
         for dtype, bits in (("int8", 8), ("int16", 16)):
             if types[dtype]:
                 # the quantizer knows an operator by its outputs' names
-                names = "|".join(re.escape(self._graph.name(i)) for i in _made(types[dtype]))
+                made = _made(types[dtype]) + (self._graph.inputs if dtype == recipe.body else [])
+                names = "|".join(re.escape(self._graph.name(i)) for i in made)
                 tool.add_static_config(f"^({names});?$", _ALL, activation_num_bits=bits, weight_num_bits=8)
 
     def _observed(self, pictures: Sequence[NDArray[np.float32]]) -> Observer:
