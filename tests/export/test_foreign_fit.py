@@ -22,7 +22,7 @@ HEIGHT, WIDTH, STRIDE, SIGMA = 24, 30, 4, 1.8
 Own = Callable[[Tensor], Tensor]
 
 
-def network(own: Own) -> Network:
+def network() -> Network:
     """Its three heatmaps are the picture's three channels, averaged over each cell."""
     return Network(
         name="drawn",
@@ -39,7 +39,6 @@ def network(own: Own) -> Network:
         threshold=0.3,
         beta=20.0,
         sigma=1.5,
-        own_points=own,
     )
 
 
@@ -60,12 +59,12 @@ FACES = CalibrationFaces(pictures(12, 0), pictures(6, 1), 18, 0, 0, True)
 
 
 def form_points(name: str, **changes: float) -> Own:
-    spec = replace(network(sub_pixel_argmax).spec, **changes)
+    spec = replace(network().spec, **changes)
     return lambda maps: form_by_name(name).points(maps, spec)
 
 
 def test_beta_is_that_of_the_models_own_softargmax() -> None:
-    found = fit_decode(network(form_points("seed", beta=12.0)), FACES)
+    found = fit_decode(network(), form_points("seed", beta=12.0), FACES)
     assert found.beta == pytest.approx(12, rel=0.15)
     assert found.error is not None
     assert found.error_before is not None
@@ -74,7 +73,7 @@ def test_beta_is_that_of_the_models_own_softargmax() -> None:
 
 
 def test_threshold_is_that_of_the_models_own_decode() -> None:
-    found = fit_decode(network(form_points("relative-threshold", threshold=0.55)), FACES)
+    found = fit_decode(network(), form_points("relative-threshold", threshold=0.55), FACES)
     assert found.threshold == pytest.approx(0.55)
     assert found.threshold_error < 1e-4
 
@@ -82,7 +81,7 @@ def test_threshold_is_that_of_the_models_own_decode() -> None:
 def test_a_better_beta_has_less_background_bias_than_the_published_one() -> None:
     """Against the sub-pixel argmax, on maps so flat that beta 20 leaves the background a part."""
     faint = CalibrationFaces([p * 0.25 for p in FACES.varied], [p * 0.25 for p in FACES.plain], 18, 0, 0, True)
-    found = fit_decode(network(sub_pixel_argmax), faint)
+    found = fit_decode(network(), sub_pixel_argmax, faint)
     assert found.beta is not None
     assert found.bias is not None
     assert found.bias_before is not None
@@ -94,7 +93,7 @@ def test_a_better_beta_has_less_background_bias_than_the_published_one() -> None
 
 
 def test_it_warns_when_no_beta_is_good() -> None:
-    found = fit_decode(network(lambda maps: torch.full((len(maps), 3, 2), 3.0)), FACES)
+    found = fit_decode(network(), lambda maps: torch.full((len(maps), 3, 2), 3.0), FACES)
     assert found.warning is not None
     assert "no beta is good" in found.warning
     assert f"over {LIMIT:g}" in found.warning

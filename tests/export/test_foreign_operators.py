@@ -149,7 +149,7 @@ def model_of(nodes: str, opset: int) -> onnx.ModelProto:
     model.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in arrays.items() if n in used)
     inferred = onnx.shape_inference.infer_shapes(model)
     del model.graph.output[:]
-    model.graph.output.extend([v for v in inferred.graph.output])
+    model.graph.output.extend(list(inferred.graph.output))
     return model
 
 

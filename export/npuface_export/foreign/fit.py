@@ -31,6 +31,7 @@ _REACH = 4.0
 """Sigmas from the highest cell to where the background begins."""
 
 Points = Callable[[Tensor, HeatmapSpec], Tensor]
+Reference = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -60,30 +61,30 @@ class Fit:
     warning: str | None = None
 
 
-def fit_decode(network: Network, faces: CalibrationFaces) -> Fit:
-    """Choose beta and threshold for a network with `own_points`."""
+def fit_decode(network: Network, reference: Reference, faces: CalibrationFaces) -> Fit:
+    """Choose beta and threshold for a network by the distance from a reference, maps -> points [N, K, 2] in cells."""
     chosen_on, measured_on = (_maps(network, pictures) for pictures in (faces.varied, faces.plain))
     threshold_points = form_by_name(
         "heatmap-offset" if network.kind == "heatmap-offset" else "relative-threshold"
     ).points
     threshold = _best(
-        _THRESHOLDS, lambda t: _error(threshold_points, replace(network.spec, threshold=t), network, chosen_on)
+        _THRESHOLDS, lambda t: _error(threshold_points, replace(network.spec, threshold=t), reference, chosen_on)
     )
     spec = replace(network.spec, threshold=threshold)
     spec = replace(spec, sigma=_sigma(chosen_on[:, : spec.points], spec))
-    found = Fit(None, threshold, spec.sigma, _error(threshold_points, spec, network, measured_on), len(measured_on))
+    found = Fit(None, threshold, spec.sigma, _error(threshold_points, spec, reference, measured_on), len(measured_on))
     if network.kind == "heatmaps":
         height = _peak_height(chosen_on)
         beta = _best(
             np.append(_HEIGHTS / height, network.beta),
-            lambda b: _error(softargmax_points, replace(spec, beta=b), network, chosen_on),
+            lambda b: _error(softargmax_points, replace(spec, beta=b), reference, chosen_on),
         )
         found = replace(
             found,
             beta=beta,
             beta_before=network.beta,
-            error=_error(softargmax_points, replace(spec, beta=beta), network, measured_on),
-            error_before=_error(softargmax_points, network.spec, network, measured_on),
+            error=_error(softargmax_points, replace(spec, beta=beta), reference, measured_on),
+            error_before=_error(softargmax_points, network.spec, reference, measured_on),
             bias=_bias(replace(spec, beta=beta), measured_on),
             bias_before=_bias(replace(spec, beta=network.beta), measured_on),
         )
@@ -119,9 +120,8 @@ def _clear(maps: Tensor, points: int) -> Tensor:
     return clear if bool(clear.any()) else torch.ones_like(clear)
 
 
-def _error(points: Points, spec: HeatmapSpec, network: Network, maps: Tensor) -> float:
-    assert network.own_points is not None
-    distances = torch.linalg.vector_norm(points(maps, spec) - network.own_points(maps), dim=-1)
+def _error(points: Points, spec: HeatmapSpec, reference: Reference, maps: Tensor) -> float:
+    distances = torch.linalg.vector_norm(points(maps, spec) - reference(maps), dim=-1)
     return float(distances[_clear(maps, spec.points)].mean())
 
 

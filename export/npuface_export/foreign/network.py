@@ -87,7 +87,7 @@ def foreign_network(path: Path, options: ForeignOptions) -> Network:
         beta=options.beta or head.beta or DEFAULT_BETA,
         sigma=_SIGMA,
         kind=head.kind,
-        own_points=head.own if is_fine else sub_pixel_argmax,
+        own_points=head.own if is_fine else None,
     )
     origin: dict[str, Any] = {
         "file": path.name,
@@ -101,7 +101,7 @@ def foreign_network(path: Path, options: ForeignOptions) -> Network:
     if options.calibration is None:
         return replace(network, origin=origin)
     faces = calibration_faces(options.calibration, network.input_shape, network.margin)
-    return _fitted(network, fit_decode(network, faces), options, origin)
+    return _fitted(network, fit_decode(network, network.own_points or sub_pixel_argmax, faces), options, origin)
 
 
 def _fitted(network: Network, fit: Fit, options: ForeignOptions, origin: Mapping[str, Any]) -> Network:

@@ -14,6 +14,7 @@ from onnxsim import simplify
 
 from npuface_export.foreign.fused_conv import without_vendor_operators
 from npuface_export.foreign.graph import Graph, graph_of
+from npuface_export.foreign.hard_swish import with_hard_activations
 from npuface_export.quiet import quiet_tools
 from npuface_runtime.errors import UserError, reason_of
 
@@ -55,7 +56,8 @@ def read_foreign(path: Path) -> ForeignModel:
     try:
         onnx.checker.check_model(standard)
         with quiet_tools():
-            simple, same = simplify(standard)
+            # its optimiser is left out: it would fold the beta behind a convolution into that convolution
+            simple, same = simplify(standard, perform_optimization=False)
         inferred = shape_inference.infer_shapes(simple, strict_mode=True)
     except (onnx.checker.ValidationError, shape_inference.InferenceError, RuntimeError, ValueError) as error:
         raise _damaged(path, reason_of(error)) from None
@@ -63,7 +65,7 @@ def read_foreign(path: Path) -> ForeignModel:
         raise _damaged(path, "computing its constants beforehand changes its result")
     _check_weights(path, inferred)
     _check_shapes(path, inferred)
-    return ForeignModel(original, graph_of(inferred), input_shape, is_nchw)
+    return ForeignModel(original, with_hard_activations(graph_of(inferred)), input_shape, is_nchw)
 
 
 def _load(path: Path) -> onnx.ModelProto:

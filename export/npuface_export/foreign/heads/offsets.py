@@ -13,6 +13,10 @@ from npuface_export.decode.heatmap_offset_host import highest_cell_points
 from npuface_export.foreign.channels import Channels
 from npuface_runtime.errors import UserError
 
+_REACH = 0.3
+"""Of u, both ways: OpenSeeFace's offsets at the highest cell stay inside. Beyond, where no landmark is, they are any
+number, and would take the range of INT8 from those that count."""
+
 CODES = ("cells", "logit", "sigmoid")
 
 
@@ -47,7 +51,7 @@ class WithOffsets(nn.Module):
     """What a body ends in -> [1, 3K, H, W]: K heatmaps, K x-offsets, K y-offsets, offsets in cells.
 
     A logit is taken by its series to the third order, 4 u + 16 u^3 / 3 with u = v - 1/2: multiplications are what every
-    NPU has. At an offset of one cell of OpenSeeFace's (u = 0.14) it is 2e-4 cells off.
+    NPU has. At an offset of one cell of OpenSeeFace's (u = 0.14) it is 2e-4 cells off. It stops at u = 0.3.
     """
 
     def __init__(self, parts: Sequence[tuple[int, Channels]], code: OffsetCode) -> None:
@@ -66,7 +70,7 @@ class WithOffsets(nn.Module):
     def _cells(self, offsets: Tensor) -> Tensor:
         factor = self.code.factor
         if self.code.name == "logit":
-            u = offsets - 0.5
+            u = torch.clamp(offsets - 0.5, -_REACH, _REACH)
             return u * (u * u * (factor * 16 / 3) + factor * 4)
         return offsets if factor == 1 else offsets * factor
 
