@@ -10,28 +10,74 @@ import typer
 from npuface_toolkit.cli.bundles import show
 from npuface_toolkit.cli.console import JsonOption, output
 
+_ONNX = "Of an ONNX model"
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
     app.command()(export)
 
 
+def _option(name: str, text: str) -> typer.models.OptionInfo:
+    """An option for models that were not made here."""
+    option: typer.models.OptionInfo = typer.Option(name, help=text, rich_help_panel=_ONNX)
+    return option
+
+
 def export(
-    checkpoint: Annotated[str, typer.Argument(help="A .safetensors checkpoint, or a shipped student: student-68.")],
+    model: Annotated[
+        str, typer.Argument(help="A .safetensors checkpoint, a shipped student (student-68), or an .onnx model.")
+    ],
     target: Annotated[str, typer.Option("--target", help="What to deploy to; see npuface targets.")],
     out: Annotated[Path, typer.Option("--out", help="The bundle folder to write.")],
     decode: Annotated[str | None, typer.Option("--decode", help="Force a decode form.")] = None,
+    max_decode_error: Annotated[
+        float | None, typer.Option("--max-decode-error", min=0.0, help="Heatmap px by which a form may move landmarks.")
+    ] = None,
+    heatmaps: Annotated[str | None, _option("--heatmaps", "Their tensor: NAME or NAME[0:68].")] = None,
+    offsets: Annotated[str | None, _option("--offsets", "Tensors of x- and y-offsets: NAME,NAME.")] = None,
+    offset_code: Annotated[str | None, _option("--offset-code", "cells:FACTOR or logit:FACTOR.")] = None,
+    beta: Annotated[str | None, _option("--beta", "Of its softmax: a number, or auto.")] = None,
+    grid: Annotated[str | None, _option("--grid", "half-pixel, corner or align-corners.")] = None,
+    calibration: Annotated[Path | None, _option("--calibration", "Pictures with faces, for --beta auto.")] = None,
+    mean: Annotated[str | None, _option("--mean", "R,G,B in 0..255; 127.5 without it.")] = None,
+    std: Annotated[str | None, _option("--std", "R,G,B in 0..255; 127.5 without it.")] = None,
+    margin: Annotated[float | None, _option("--margin", "Side of the crop over that of the landmarks' box.")] = None,
+    scheme: Annotated[str | None, _option("--scheme", "Name of its landmark scheme.")] = None,
+    name: Annotated[str | None, _option("--name", "What the bundle calls it.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Export a checkpoint to a float bundle for a target.
+    """Export a checkpoint, or an ONNX model with heatmaps, to a float bundle for a target.
 
     Example: npuface export student-68 --target litert-cpu --out bundle
     """
+    from npuface_export.choose import BUDGET
     from npuface_export.export import export_bundle
     from npuface_export.target import target_by_name
+    from npuface_toolkit.foreign_options import read_options
     from npuface_toolkit.student_network import student_network
 
+    about = {
+        "heatmaps": heatmaps,
+        "offsets": offsets,
+        "offset-code": offset_code,
+        "beta": beta,
+        "grid": grid,
+        "calibration": calibration,
+        "mean": mean,
+        "std": std,
+        "margin": margin,
+        "scheme": scheme,
+        "name": name,
+    }
     with output(as_json, "exporting") as result:
         chosen = target_by_name(target)
-        manifest = export_bundle(student_network(checkpoint), chosen, out, form=decode)
-        show(result, out, manifest)
+        options = read_options(model, about)
+        if options is None:
+            network = student_network(model)
+        else:
+            from npuface_export.foreign.network import foreign_network
+
+            network = foreign_network(Path(model), options)
+        budget = BUDGET if max_decode_error is None else max_decode_error
+        show(result, out, export_bundle(network, chosen, out, form=decode, budget=budget))
