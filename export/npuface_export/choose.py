@@ -22,6 +22,8 @@ BUDGET = 0.1
 """Heatmap px by which a form may move the landmarks on average, in float and again by its 8 bits."""
 CLEAR = 0.1
 """Maps whose maximum is under this share of the largest show no landmark: rounding decides there."""
+ADAPTIVE = {"heatmaps": "relative-threshold", "heatmap-offset": "heatmap-offset", "simcc": "simcc"}
+"""By kind, the form that stands for a decode that nobody knows: it takes peaks as they come, at any level."""
 
 Refusals = tuple[dict[str, str], ...]
 
@@ -31,16 +33,16 @@ class Moved:
     """How far a form moves the landmarks on average, in heatmap px.
 
     Attributes:
-        float_px: its float points against the decode that the network was trained with; None where that is unknown.
+        float_px: its float points against the decode that the network was trained with.
         int8_px: its points in INT8, simulated, against its float points.
     """
 
-    float_px: float | None
+    float_px: float
     int8_px: float
 
     def refuses(self, budget: float) -> str | None:
         """Why this is over the budget; None if it is not."""
-        if self.float_px is not None and not self.float_px <= budget:
+        if not self.float_px <= budget:
             return (
                 f"it moves the landmarks by {self.float_px:.2g} heatmap px against the decode that the network was "
                 f"trained with, over {budget:g}"
@@ -52,8 +54,7 @@ class Moved:
     @property
     def worst(self) -> float:
         """The larger of both; infinite where one is no number."""
-        given = [self.int8_px] if self.float_px is None else [self.int8_px, self.float_px]
-        return max(math.inf if math.isnan(px) else px for px in given)
+        return max(math.inf if math.isnan(px) else px for px in (self.float_px, self.int8_px))
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def measure(form: DecodeForm, network: Network, target: Target, heatmaps: Tensor
     clear = _clear(heatmaps, network)
     with torch.no_grad():
         points = form.points(heatmaps, spec)
-        own = own_points(network, heatmaps)
+        own = own_points(network, heatmaps).numpy()
         converter = converter_by_name(target.converter)
         if converter.safe_recipe.decode == "float32":
             rounded = form.build(spec).eval()(eight_bits(heatmaps))
@@ -161,16 +162,16 @@ def measure(form: DecodeForm, network: Network, target: Target, heatmaps: Tensor
     exact = points.numpy()
     cells, _ = finished_cells(form, spec, rounded.numpy())
     return Moved(
-        float_px=None if own is None else _distance(exact, own.numpy(), clear),
+        float_px=_distance(exact, own, clear),
         int8_px=_distance(cells, exact, clear),
     )
 
 
-def own_points(network: Network, heatmaps: Tensor) -> Tensor | None:
-    """Points [N, K, 2] in cells by the decode that the network was trained with; None where that is unknown."""
+def own_points(network: Network, heatmaps: Tensor) -> Tensor:
+    """Points [N, K, 2] in cells by the decode that the network was trained with, or by what stands for it."""
     if network.own_points is not None:
         return network.own_points(heatmaps)
-    return None if network.decode is None else form_by_name(network.decode).points(heatmaps, network.spec)
+    return form_by_name(network.decode or ADAPTIVE[network.kind]).points(heatmaps, network.spec)
 
 
 def _clear(heatmaps: Tensor, network: Network) -> NDArray[np.bool_]:

@@ -67,7 +67,6 @@ def test_the_cheapest_form_that_keeps_to_the_budget_is_taken(monkeypatch: pytest
     choice = choose_form(network("relative-threshold"), EVERYTHING, low)
     assert (choice.form.name, choice.warning) == ("relative-threshold", None)
     moved = measure(form_by_name("threshold-marginals"), network("relative-threshold"), EVERYTHING, low)
-    assert moved.float_px is not None
     assert moved.float_px > BUDGET
     reason = (
         f"it moves the landmarks by {moved.float_px:.2g} heatmap px against the decode that the network was trained "
@@ -150,7 +149,11 @@ def test_the_models_own_decode_comes_before_the_name_of_one() -> None:
     )
     moved = measure(form_by_name("relative-threshold"), shifted, EVERYTHING, peaks())
     assert moved.float_px == pytest.approx(2**0.5, abs=1e-4)
-    assert measure(form_by_name("relative-threshold"), network(None), EVERYTHING, peaks()).float_px is None
+
+
+def test_where_no_decode_is_known_one_that_adapts_to_the_peaks_stands_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    registered(monkeypatch, "threshold-marginals", "relative-threshold")
+    assert choose_form(network(None), EVERYTHING, peaks(0.2)).form.name == "relative-threshold"
 
 
 def test_a_network_that_draws_no_peak_is_refused() -> None:

@@ -20,7 +20,6 @@ def _needs(spec: HeatmapSpec) -> tuple[Need, ...]:
 FORM = DecodeForm(
     name="centred",
     summary="softmax, mass and centred sums by three H x W convs, divided on the host",
-    rank=7,
     needs=_needs,
     points=softargmax_points,
     build=lambda spec: SumsOf(MapSoftmax(spec), spec),

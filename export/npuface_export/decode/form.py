@@ -62,8 +62,8 @@ class DecodeForm:
     Attributes:
         name: what users call it.
         summary: one line for tables.
-        rank: place in the order in which forms are tried for a target, the first that it supports wins.
-        needs: the operators that the target must have, for given heatmaps.
+        needs: the operators that the target must have, for given heatmaps; their work decides the order in which forms
+            are tried for a target (see choose.py).
         points: the same computation in torch: what enters the decode [N, C, H, W] (HeatmapSpec.input_shape) ->
             points [N, K, 2] in cells, differentiable and without the precautions that INT8 needs.
         training_points: what stands for `points` in training, where that has no gradient on some maps.
@@ -76,7 +76,6 @@ class DecodeForm:
 
     name: str
     summary: str
-    rank: int
     needs: Callable[[HeatmapSpec], tuple[Need, ...]]
     points: Callable[[Tensor, HeatmapSpec], Tensor]
     build: Callable[[HeatmapSpec], nn.Module]

@@ -86,7 +86,6 @@ def _needs(spec: HeatmapSpec) -> tuple[Need, ...]:
 FORM = DecodeForm(
     name="heatmap-offset",
     summary="mean of cell + offset under relu(h - t max h), 16-bit moments, divided on the host",
-    rank=21,
     needs=_needs,
     points=offset_points,
     build=HeatmapOffset,

@@ -19,7 +19,6 @@ def highest_cell_points(maps: Tensor, spec: HeatmapSpec) -> Tensor:
 FORM = DecodeForm(
     name="heatmap-offset-host",
     summary="heatmaps and offsets leave the NPU, numpy takes the highest cell and its offset",
-    rank=22,
     needs=lambda spec: (),
     points=highest_cell_points,
     build=lambda spec: nn.Identity(),

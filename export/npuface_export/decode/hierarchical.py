@@ -88,7 +88,6 @@ def _params(spec: HeatmapSpec) -> dict[str, float]:
 FORM = DecodeForm(
     name="hierarchical",
     summary="exp(beta (h - max h)), sums of 3 x 3 blocks, then of the blocks, divided on the host",
-    rank=9,
     needs=_needs,
     points=exponential_points,
     build=Hierarchical,

@@ -15,7 +15,6 @@ def _build(spec: HeatmapSpec) -> nn.Module:
 FORM = DecodeForm(
     name="host",
     summary="heatmaps leave the NPU, numpy decodes them",
-    rank=1,
     needs=lambda spec: (),
     points=relative_threshold_points,
     build=_build,

@@ -70,7 +70,6 @@ def _ideal_mass(spec: HeatmapSpec) -> float:
 FORM = DecodeForm(
     name="marginal-threshold",
     summary="relu(h - s), marginals, each cut at a share of its maximum, 16-bit moments, divided on the host",
-    rank=11,
     needs=_needs,
     points=marginal_threshold_points,
     build=MarginalThreshold,

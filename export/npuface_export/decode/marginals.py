@@ -63,7 +63,6 @@ def _needs(spec: HeatmapSpec) -> tuple[Need, ...]:
 FORM = DecodeForm(
     name="marginals",
     summary="relu(h - t max h), both marginals leave, the host takes windowed moments",
-    rank=10,
     needs=_needs,
     points=windowed_points,
     build=BothMarginals,

@@ -56,7 +56,6 @@ def _needs(spec: HeatmapSpec) -> tuple[Need, ...]:
 FORM = DecodeForm(
     name="onebyone",
     summary="cells to channels, softmax, one 1 x 1 conv to mass and centred sums, divided on the host",
-    rank=8,
     needs=_needs,
     points=softargmax_points,
     build=OneByOne,

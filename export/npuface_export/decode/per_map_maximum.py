@@ -65,7 +65,6 @@ def _peak_mass(spec: HeatmapSpec, height: float) -> float:
 FORM = DecodeForm(
     name="per-map-maximum",
     summary="exp(beta (h - max h)), separable sums, 16-bit moments, divided on the host",
-    rank=3,
     needs=lambda spec: (*exponential_needs(spec), *marginals_needs(spec), *moments_needs(spec)),
     points=exponential_points,
     build=lambda spec: MomentsOf(ExponentialSquash(spec), spec),

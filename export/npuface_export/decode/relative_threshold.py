@@ -66,7 +66,6 @@ def relative_confidence(spec: HeatmapSpec) -> dict[str, float]:
 FORM = DecodeForm(
     name="relative-threshold",
     summary="relu(h - t max h), separable sums, 16-bit moments, divided on the host",
-    rank=0,
     needs=lambda spec: (*relative_needs(spec), *marginals_needs(spec), *moments_needs(spec)),
     points=relative_threshold_points,
     build=lambda spec: MomentsOf(RelativeSquash(spec), spec),

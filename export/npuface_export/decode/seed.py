@@ -52,7 +52,6 @@ def _needs(spec: HeatmapSpec) -> tuple[Need, ...]:
 FORM = DecodeForm(
     name="seed",
     summary="published form: scale, reshape, softmax, reshape, two fixed convs",
-    rank=2,
     needs=_needs,
     points=softargmax_points,
     build=Seed,

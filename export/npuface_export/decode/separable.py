@@ -14,7 +14,6 @@ from npuface_export.decode.sums import MapSoftmax, MomentsOf, grid_params
 FORM = DecodeForm(
     name="separable",
     summary="softmax, separable sums, 16-bit moments, divided on the host",
-    rank=6,
     needs=lambda spec: (*softmax_needs(spec), *marginals_needs(spec), *moments_needs(spec)),
     points=softargmax_points,
     build=lambda spec: MomentsOf(MapSoftmax(spec), spec),

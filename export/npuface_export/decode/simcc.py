@@ -74,7 +74,6 @@ def _params(spec: HeatmapSpec) -> dict[str, float]:
 FORM = DecodeForm(
     name="simcc",
     summary="exp(beta (l - max l)) of two 1-D classifiers, 16-bit moments, divided on the host",
-    rank=21,
     needs=_needs,
     points=classifier_points,
     build=SimCC,

@@ -10,7 +10,6 @@ from npuface_export.decode.simcc import classifier_points
 FORM = DecodeForm(
     name="simcc-host",
     summary="the classifiers' logits leave the NPU, numpy takes their softmax",
-    rank=22,
     needs=lambda spec: (),
     points=classifier_points,
     build=lambda spec: nn.Identity(),

@@ -46,7 +46,6 @@ def softened_points(heatmaps: Tensor, spec: HeatmapSpec) -> Tensor:
 FORM = DecodeForm(
     name="threshold-marginals",
     summary="relu(h - t), separable sums, 16-bit moments, divided on the host",
-    rank=4,
     needs=lambda spec: (
         Need("Sub"),  # in the bias of the network's last convolution, and the relu in its activation: no work
         Need("Relu"),

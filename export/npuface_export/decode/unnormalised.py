@@ -19,7 +19,6 @@ from npuface_export.decode.sums import SumsOf, grid_params
 FORM = DecodeForm(
     name="unnormalised",
     summary="exp(beta (h - max h)), three H x W sums in 16 bits, divided on the host",
-    rank=5,
     needs=lambda spec: (*exponential_needs(spec), *map_sums_needs(spec)),
     points=exponential_points,
     build=lambda spec: SumsOf(ExponentialSquash(spec), spec),

@@ -156,13 +156,11 @@ def _origin_rows(origin: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     return rows + ([("warning", fit["warning"])] if "warning" in fit else [])
 
 
-def _decode_rows(moved: Mapping[str, float | None] | None) -> list[tuple[str, str]]:
+def _decode_rows(moved: Mapping[str, float] | None) -> list[tuple[str, str]]:
     if not moved:
         return []
-    own = moved["float_px"]
-    text = "unknown, the network names no decode of its own" if own is None else f"{own:.3f} heatmap px"
-    eight = f"{moved['int8_px']:.3f} heatmap px by 8 bits (simulated)"
-    return [("decode moves landmarks", f"{text} against the trained one, {eight}; budget {moved['budget_px']:g}")]
+    text = f"{moved['float_px']:.3f} heatmap px against the trained one, {moved['int8_px']:.3f} by 8 bits (simulated)"
+    return [("decode moves landmarks", f"{text}; budget {moved['budget_px']:g}")]
 
 
 def _placement_rows(placement: Mapping[str, Any] | None) -> list[tuple[str, str]]:

@@ -1,0 +1,93 @@
+"""Strictness: what an NPU bundle leaves to the CPU fails the command unless it is allowed, and explain says why."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tflite_models import DRAWN_SPEC, STRIDE, new_folder, quantized_model
+
+from npuface_export.bundle import bytes_out, workspace, write_bundle
+from npuface_export.compile import cpu_refusals
+from npuface_export.decode import form_by_name
+from npuface_runtime.manifest import Decode, HeatmapInfo, Landmarks, Manifest, Preprocess
+from npuface_toolkit.cli import main
+
+FORM = form_by_name("relative-threshold")
+ON_THE_CPU = ("CONCATENATION", "DEPTHWISE_CONV_2D", "DEQUANTIZE", "MAX_POOL_2D", "MUL", "SUB")
+
+
+def bundle(decode: str) -> Path:
+    """An INT8 bundle for the Ethos-U55 that no compiler has seen, its decode in that type."""
+    model = quantized_model("relative-threshold", decode)
+    out = new_folder() / "bundle"
+    manifest = Manifest(
+        name="drawn",
+        target="ethos-u55-128",
+        engine="litert",
+        precision="int8",
+        files={},
+        input=model.input,
+        outputs=model.outputs,
+        preprocess=Preprocess((0.0,) * 3, (1.0,) * 3, 1.0),
+        landmarks=Landmarks("test", DRAWN_SPEC.points),
+        heatmap=HeatmapInfo(
+            DRAWN_SPEC.height, DRAWN_SPEC.width, (STRIDE, STRIDE), ((STRIDE - 1) / 2,) * 2, model.heatmap
+        ),
+        decode=Decode(FORM.name, FORM.finish, FORM.finish_params(DRAWN_SPEC), bytes_out(model)),
+    )
+    with workspace(out) as folder:
+        write_bundle(out, folder, manifest, model.files)
+    return out
+
+
+def run(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any], str]:
+    """Exit code, JSON on stdout, and stderr in one line."""
+    with pytest.raises(SystemExit) as caught:
+        main([*arguments, "--json"])
+    out = capfd.readouterr()
+    return int(str(caught.value.code)), json.loads(out.out), " ".join(out.err.split())
+
+
+def test_an_operator_on_the_cpu_fails_the_command_and_the_bundle_is_written(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    folder = str(bundle("float32"))
+    code, data, errors = run(capfd, "compile", folder)
+    assert code == 1
+    assert "check failed: 1 CONCATENATION on the CPU: " in errors
+    assert "unsupported DataType Float32" in errors
+    assert data["placement"]["cpu"] == 12
+    assert (data["placement"]["body"], data["placement"]["decode"]) == ({"npu": 2, "cpu": 0}, {"npu": 0, "cpu": 12})
+    code, explained, _ = run(capfd, "explain", folder)
+    assert code == 0
+    assert explained["placement"] == data["placement"]
+    allowed = [part for name in ON_THE_CPU for part in ("--allow-cpu", name)]
+    assert run(capfd, "compile", folder, *allowed)[0] == 0
+    code, _, errors = run(capfd, "compile", folder, *allowed[2:])
+    assert code == 1
+    assert "1 CONCATENATION on the CPU" in errors
+    assert "MAX_POOL_2D" not in errors
+
+
+def test_nothing_on_the_cpu_passes_and_explain_shows_the_choice(capfd: pytest.CaptureFixture[str]) -> None:
+    folder = str(bundle("int16"))
+    code, data, _ = run(capfd, "compile", folder)
+    assert (code, data["placement"]["cpu"], data["placement"]["reasons"]) == (0, 0, [])
+    forms = run(capfd, "explain", folder)[1]["forms"]
+    verdicts = {form["form"]: form["verdict"] for form in forms}
+    assert verdicts["relative-threshold"] == "taken"
+    assert verdicts["seed"] == "costs more"
+    assert [form["cost"] for form in forms] == sorted(form["cost"] for form in forms)
+    with pytest.raises(SystemExit):
+        main(["explain", folder])
+    shown = capfd.readouterr().out
+    assert "placement: decode" in shown
+    assert "Decode forms, the cheapest first" in shown
+
+
+def test_a_cpu_engine_and_a_float_bundle_are_not_held_to_it() -> None:
+    manifest = Manifest.load(bundle("float32"))
+    assert cpu_refusals(manifest) == []
