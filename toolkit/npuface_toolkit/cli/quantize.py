@@ -1,14 +1,26 @@
-"""`npuface quantize`: a float bundle -> an INT8 bundle."""
+"""`npuface quantize`: a float bundle -> an INT8 bundle, by a recipe that is given or searched for."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from npuface_toolkit.cli.bundles import BundleArgument, OutOption, show
-from npuface_toolkit.cli.console import JsonOption, output
+from npuface_runtime.errors import UserError
+from npuface_toolkit.cli.bundles import AllowCpuOption, BundleArgument, OutOption, check_placement, show
+from npuface_toolkit.cli.console import CheckFailedError, JsonOption, Output, output, table
+
+if TYPE_CHECKING:
+    from npuface_export.calibrated import Calibrated
+    from npuface_export.converters import Recipe
+    from npuface_export.search import Budget
+    from npuface_runtime.manifest import Manifest
+
+_SHOWN = 20
+"""Layers of a diagnosis that the terminal shows; --json has all."""
 
 
 def register(app: typer.Typer) -> None:
@@ -22,18 +34,124 @@ def quantize(
     out: OutOption = None,
     decode_type: Annotated[
         str | None,
-        typer.Option("--decode-type", help="int16, float32 or int8; the target's safe choice without it."),
+        typer.Option("--decode-type", help="int16, float16, float32 or int8; the target's safe choice without it."),
     ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option("--recipe", help="A TOML file with body, decode, wide and wide_type.")
+    ] = None,
+    max_shift: Annotated[
+        float | None, typer.Option("--max-shift", help="Keep as few layers wide as this mean shift takes, heatmap px.")
+    ] = None,
+    max_nme_increase: Annotated[
+        str | None,
+        typer.Option("--max-nme-increase", help="The same for the NME on --data: 1% is from 5.00 to 5.05 %."),
+    ] = None,
+    data: Annotated[
+        list[str] | None, typer.Option("--data", help="FORMAT:FILE[:PICTURES_DIR] of other people. Repeatable.")
+    ] = None,
+    diagnose: Annotated[
+        bool, typer.Option("--diagnose", help="Show what each layer costs instead of quantizing.")
+    ] = False,
+    allow_cpu: AllowCpuOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Quantize a bundle to INT8, measure the coordinate shift, and compile it where the target has a compiler.
 
-    Example: npuface quantize bundle --calibration pictures/
+    Exit code 1 when the compiler leaves an operator to the CPU, or no recipe is within the budget; the best that was
+    found is written then.
+
+    Example: npuface quantize bundle --calibration pictures/ --max-shift 0.05
     """
-    from npuface_export.converters.converter import Recipe
     from npuface_export.quantize import quantize_bundle
 
     with output(as_json, "quantizing") as result:
-        recipe = Recipe(decode=decode_type) if decode_type else None
-        manifest = quantize_bundle(bundle, calibration, out, recipe=recipe)
+        if diagnose:
+            _diagnose(result, bundle, calibration)
+            return
+        chosen = _recipe(bundle, decode_type, recipe)
+        budget = _budget(calibration, max_shift, max_nme_increase, data)
+        manifest = quantize_bundle(bundle, calibration, out, recipe=chosen, budget=budget)
         show(result, out or bundle, manifest)
+    _check_budget(manifest)
+    check_placement(manifest, allow_cpu)
+
+
+def _diagnose(result: Output, bundle: Path, calibration: Path) -> None:
+    from npuface_export.calibrated import calibrated
+    from npuface_export.diagnose import layer_errors
+
+    source = calibrated(bundle, calibration)
+    errors = layer_errors(source, source.faces.varied)
+    rows = [
+        (error.layer, f"{error.mean_px:.4f}", f"{error.max_px:.3f}", f"{error.share:.0%}") for error in errors[:_SHOWN]
+    ]
+    shown = table(
+        f"Shift when one layer alone is quantized, the worst {len(rows)} of {len(errors)}",
+        ("layer", "mean, heatmap px", "max", "share"),
+        rows,
+    )
+    result.result({"bundle": str(bundle), "layers": [error.as_json() for error in errors]}, shown)
+
+
+def _recipe(bundle: Path, decode_type: str | None, path: Path | None) -> Recipe | None:
+    from npuface_export.converters.recipe import Recipe, read_recipe
+
+    if path is None:
+        return Recipe(decode=decode_type) if decode_type else None
+    if decode_type is not None:
+        raise UserError(
+            f"cannot quantize {bundle}", "--recipe and --decode-type both name the decode's type", "give one of them"
+        )
+    return read_recipe(path)
+
+
+def _budget(
+    calibration: Path, max_shift: float | None, max_nme_increase: str | None, data: list[str] | None
+) -> Callable[[Calibrated], Budget] | None:
+    what = "cannot search for a recipe"
+    if max_shift is not None and max_nme_increase is not None:
+        raise UserError(what, "--max-shift and --max-nme-increase are both given", "give one of them")
+    if (max_nme_increase is None) != (not data):
+        raise UserError(what, "--max-nme-increase and --data go together", "give both, or --max-shift")
+    if max_shift is not None:
+        return partial(_shift_budget, limit=_positive("--max-shift", max_shift))
+    if max_nme_increase is None or not data:
+        return None
+    return _nme_budget(calibration, _positive("--max-nme-increase", _fraction(max_nme_increase)), data)
+
+
+def _shift_budget(source: Calibrated, limit: float) -> Budget:
+    from npuface_export.search import shift_budget
+
+    return shift_budget(source.faces, limit)
+
+
+def _nme_budget(calibration: Path, limit: float, data: list[str]) -> Callable[[Calibrated], Budget]:
+    from npuface_toolkit.nme_budget import nme_budget
+    from npuface_toolkit.training_run import read_sources
+
+    faces, scheme = read_sources(data)
+    return lambda source: nme_budget(limit, faces, scheme, calibration, source.exact)
+
+
+def _fraction(text: str) -> float:
+    """1% or 0.01 -> 0.01; nan where it is neither."""
+    try:
+        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        return float("nan")
+
+
+def _positive(option: str, value: float) -> float:
+    if not 0 < value < float("inf"):
+        raise UserError("cannot search for a recipe", f"{option} is no positive number", "give one, such as 0.05 or 1%")
+    return value
+
+
+def _check_budget(manifest: Manifest) -> None:
+    search = (manifest.recipe or {}).get("search")
+    if search and not search["met"]:
+        raise CheckFailedError(
+            f"no recipe is within the budget: the best has a {search['budget']} of {search['figure']:.4f} "
+            f"with {len(search['kept_wide'])} wide layers, the limit is {search['limit']:.4f}"
+        )
