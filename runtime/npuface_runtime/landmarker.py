@@ -14,6 +14,7 @@ from npuface_runtime.finish import finish_decode
 from npuface_runtime.geometry import Crop
 from npuface_runtime.manifest import Manifest
 from npuface_runtime.preprocess import prepare
+from npuface_runtime.scratch import Scratch
 
 Landmarks = NDArray[np.float32]
 Confidence = NDArray[np.float32]
@@ -31,6 +32,7 @@ class Landmarker:
         """Open a bundle with that many CPU threads of its engine. Raises UserError where it cannot be used."""
         self._turn = Lock()
         self._threads = threads
+        self._scratch = Scratch()
         self.manifest: Manifest
         self.manifest, self._session = open_bundle(bundle, threads)
         self.description = describe(self.manifest, self._session)
@@ -46,7 +48,7 @@ class Landmarker:
         """
         with self._turn:
             manifest = self.manifest
-            outputs = self._session.run(prepare(frame, crop, manifest))
+            outputs = self._session.run(prepare(frame, crop, manifest, self._scratch))
         points, confidence = finish_decode(manifest, outputs)
         landmarks = crop.to_frame(points, manifest.input_shape)
         return landmarks, None if np.isnan(confidence).any() else confidence

@@ -10,37 +10,44 @@ from numpy.typing import NDArray
 from npuface_runtime.geometry import Crop
 from npuface_runtime.manifest import Manifest
 from npuface_runtime.sampling import FloatArray, sample_crop
+from npuface_runtime.scratch import Scratch
 
 
-def prepare(frame: NDArray[np.uint8], crop: Crop, manifest: Manifest) -> NDArray[Any]:
+def prepare(frame: NDArray[np.uint8], crop: Crop, manifest: Manifest, scratch: Scratch | None = None) -> NDArray[Any]:
     """Cut a face out of a frame as the network wants it.
 
     Args:
         frame: RGB uint8 [H, W, 3].
         crop: the face's region in frame pixels; what lies outside the frame is black.
         manifest: of the bundle that will take the result.
+        scratch: memory to work in; the result lies in it too. Without it, memory of its own.
 
     Returns:
         The network's input with its batch dimension, in the manifest's layout and type: (rgb - mean) / std,
         divided by the scale, rounded and shifted by the zero point where the input is quantized.
     """
-    return normalise(sample_crop(frame, crop, manifest.input_shape), manifest)
+    scratch = scratch or Scratch()
+    return normalise(sample_crop(frame, crop, manifest.input_shape, scratch), manifest, scratch)
 
 
-def normalise(picture: FloatArray, manifest: Manifest) -> NDArray[Any]:
+def normalise(picture: FloatArray, manifest: Manifest, scratch: Scratch | None = None) -> NDArray[Any]:
     """RGB [H, W, 3], 0..255 -> the network's input; see `prepare`. One multiplication and addition a value."""
     info, how = manifest.input, manifest.preprocess
     scale, zero = (1.0, 0) if info.scale is None or info.zero_point is None else (info.scale, info.zero_point)
     gain = 1 / (np.asarray(how.std) * scale)
     shift = zero - np.asarray(how.mean) * gain
-    planes = np.empty(info.shape, np.float32)
+    scratch, kind = scratch or Scratch(), np.dtype(info.dtype)
+    planes: FloatArray = scratch.array("planes", info.shape)
     for channel in range(3):
         plane = planes[0, channel] if info.layout == "NCHW" else planes[0, :, :, channel]
         np.multiply(picture[:, :, channel], np.float32(gain[channel]), out=plane)
         plane += np.float32(shift[channel])
-    if info.scale is None:
-        return planes.astype(info.dtype, copy=False)
-    limits = np.iinfo(info.dtype)
-    np.rint(planes, out=planes)
-    np.clip(planes, limits.min, limits.max, out=planes)
-    return planes.astype(info.dtype)
+    if kind == np.float32:
+        return planes
+    if info.scale is not None:
+        limits = np.iinfo(kind)
+        np.rint(planes, out=planes)
+        np.clip(planes, limits.min, limits.max, out=planes)
+    entering = scratch.array("entering", info.shape, kind)
+    np.copyto(entering, planes, casting="unsafe")
+    return entering

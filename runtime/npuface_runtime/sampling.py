@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from npuface_runtime.errors import UserError
 from npuface_runtime.geometry import Crop, Shape
+from npuface_runtime.scratch import Scratch
 
 FloatArray = NDArray[np.float32]
 _MAX_SIDES = 16
 """A crop this many times the frame's longer side holds no face, and would only fill memory with black."""
 
 
-def sample_crop(frame: NDArray[np.uint8], crop: Crop, shape: Shape) -> FloatArray:
+def sample_crop(frame: NDArray[np.uint8], crop: Crop, shape: Shape, scratch: Scratch | None = None) -> FloatArray:
     """Cut a crop out of a frame and scale it.
 
     Args:
         frame: RGB uint8 [H, W, 3].
         crop: what to cut, in frame pixels.
         shape: height and width of the result in pixels.
+        scratch: memory to work in; the result lies in it too. Without it, memory of its own.
 
     Returns:
         float32 [height, width, 3], 0..255; what lies outside the frame is black.
@@ -39,17 +39,20 @@ def sample_crop(frame: NDArray[np.uint8], crop: Crop, shape: Shape) -> FloatArra
             f"{crop} is not a region of a frame of {frame.shape[1]} x {frame.shape[0]} pixels",
             "give boxes in frame pixels",
         )
+    scratch = scratch or Scratch()
     shrink = crop.pixel(shape)
     block = round(shrink) if shrink > 2 else 1
-    region, left, top = _region(frame, crop, shape, block)
-    small = _block_mean(region, block)
+    region, left, top = _region(frame, crop, shape, block, scratch)
+    small = _block_mean(region, block, scratch)
     inside = Crop(
         (crop.x - left + 0.5) / block - 0.5, (crop.y - top + 0.5) / block - 0.5, crop.side / block, crop.angle
     )
-    return _upright(small, inside, shape) if crop.angle == 0 else _turned(small, inside, shape)
+    return (_upright if crop.angle == 0 else _turned)(small, inside, shape, scratch)
 
 
-def _region(frame: NDArray[np.uint8], crop: Crop, shape: Shape, block: int) -> tuple[NDArray[np.uint8], int, int]:
+def _region(
+    frame: NDArray[np.uint8], crop: Crop, shape: Shape, block: int, scratch: Scratch
+) -> tuple[NDArray[np.uint8], int, int]:
     """The part of the frame that the crop reads, its left and its top; black where it leaves the frame.
 
     It holds every pixel that bilinear sampling touches, and a whole number of blocks.
@@ -60,55 +63,85 @@ def _region(frame: NDArray[np.uint8], crop: Crop, shape: Shape, block: int) -> t
     left, top = (int(np.floor(v - reach)) - block for v, reach in ((crop.x, reach_x), (crop.y, reach_y)))
     wide, high = ((int(2 * reach / block) + 4) * block for reach in (reach_x, reach_y))
     height, width = frame.shape[:2]
-    if left >= 0 and top >= 0 and left + wide <= width and top + high <= height:
-        return frame[top : top + high, left : left + wide], left, top
-    region = np.zeros((high, wide, 3), np.uint8)
+    region = scratch.array("region", (high, wide, 3), np.uint8)
     x0, x1 = max(left, 0), min(left + wide, width)
     y0, y1 = max(top, 0), min(top + high, height)
+    if (x1 - x0, y1 - y0) != (wide, high):
+        region.fill(0)
     if x0 < x1 and y0 < y1:
         region[y0 - top : y1 - top, x0 - left : x1 - left] = frame[y0:y1, x0:x1]
     return region, left, top
 
 
-def _block_mean(region: NDArray[np.uint8], block: int) -> NDArray[np.uint8] | FloatArray:
+def _block_mean(region: NDArray[np.uint8], block: int, scratch: Scratch) -> NDArray[np.uint8] | FloatArray:
     """The mean of each block x block pixels; [m * block, n * block, 3] -> [m, n, 3]."""
     if block == 1:
         return region
     m, n = region.shape[0] // block, region.shape[1] // block
-    rows: NDArray[Any] = region[::block].astype(np.uint16 if block <= 257 else np.uint32)
+    rows = scratch.array("rows", (m, n * block, 3), np.uint16 if block <= 257 else np.uint32)
+    rows[:] = region[::block]
     for k in range(1, block):
         rows += region[k::block]
     cells = rows.reshape(m, n, block, 3)
-    total = cells[:, :, 0].astype(np.float32)
+    total = scratch.array("blocks", (m, n, 3))
+    total[:] = cells[:, :, 0]
     for k in range(1, block):
         total += cells[:, :, k]
     total *= np.float32(1 / block**2)
     return total
 
 
-def _upright(picture: NDArray[np.uint8] | FloatArray, crop: Crop, shape: Shape) -> FloatArray:
+def _upright(picture: NDArray[np.uint8] | FloatArray, crop: Crop, shape: Shape, scratch: Scratch) -> FloatArray:
     """Bilinear sampling without rotation: first along the rows, then along the columns."""
     rows, columns = ((np.arange(n) - (n - 1) / 2) * crop.pixel(shape) for n in shape)
     column, across = _split(crop.x + columns)
     row, down = _split(crop.y + rows)
-    above = picture[row].astype(np.float32)
-    blended = _blend(above, picture[row + 1].astype(np.float32), down[:, None, None])
-    left = np.take(blended, column, axis=1)
-    return _blend(left, np.take(blended, column + 1, axis=1), across[:, None])
+    above = _take(picture, row, 0, "above", scratch)
+    blended = _blend(above, _take(picture, row + 1, 0, "below", scratch), down[:, None, None])
+    left = _take(blended, column, 1, "left", scratch)
+    return _blend(left, _take(blended, column + 1, 1, "right", scratch), across[:, None])
 
 
-def _turned(picture: NDArray[np.uint8] | FloatArray, crop: Crop, shape: Shape) -> FloatArray:
+def _turned(picture: NDArray[np.uint8] | FloatArray, crop: Crop, shape: Shape, scratch: Scratch) -> FloatArray:
     """Bilinear sampling at any angle, four neighbours a pixel."""
-    rows, columns = (np.arange(n, dtype=np.float32) for n in shape)
-    grid = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
-    points = crop.to_frame(grid, shape)
-    (column, across), (row, down) = _split(points[:, 0]), _split(points[:, 1])
-    flat = picture.reshape(-1, 3)
-    index, stride = row * picture.shape[1] + column, picture.shape[1]
-    corners = [flat[index + step].astype(np.float32) for step in (0, 1, stride, stride + 1)]
-    above = _blend(corners[0], corners[1], across[:, None])
-    below = _blend(corners[2], corners[3], across[:, None])
-    return _blend(above, below, down[:, None]).reshape(*shape, 3)
+    c, s = (turn(crop.angle) * crop.pixel(shape) for turn in (np.cos, np.sin))
+    v, u = (np.arange(n) - (n - 1) / 2 for n in shape)
+    across = _sums(crop.x - s * v, c * u, scratch.array("across", shape))
+    down = _sums(crop.y + c * v, s * u, scratch.array("down", shape))
+    row, index = (scratch.array(name, shape, np.intp) for name in ("row", "index"))
+    before = scratch.array("before", shape)
+    for position, pixel in ((down, row), (across, index)):
+        np.floor(position, out=before)
+        position -= before
+        np.copyto(pixel, before, casting="unsafe")
+    row *= picture.shape[1]
+    index += row
+    flat, corners = picture.reshape(-1, 3), []
+    for name, step in (("above", 0), ("right of it", 1), ("below", picture.shape[1] - 1), ("right of that", 1)):
+        index += step
+        corners.append(_take(flat, index.reshape(-1), 0, name, scratch).reshape(*shape, 3))
+    above = _blend(corners[0], corners[1], across[:, :, None])
+    below = _blend(corners[2], corners[3], across[:, :, None])
+    return _blend(above, below, down[:, :, None])
+
+
+def _sums(of_row: NDArray[np.floating], of_column: NDArray[np.floating], out: FloatArray) -> FloatArray:
+    """Every value of a row plus every value of a column. Of one type, as numpy else takes memory to convert them."""
+    return np.add(of_row.astype(np.float32)[:, None], of_column.astype(np.float32), out=out)
+
+
+def _take(
+    picture: NDArray[np.uint8] | FloatArray, index: NDArray[np.intp], axis: int, name: str, scratch: Scratch
+) -> FloatArray:
+    """Entries of a contiguous array along an axis, as floats in the scratch array of that name."""
+    shape = picture.shape[:axis] + index.shape + picture.shape[axis + 1 :]
+    # a mode other than numpy's own makes it write into `out` at once; every index lies inside
+    taken = np.take(picture, index, axis, out=scratch.array(f"taken {name}", shape, picture.dtype), mode="clip")
+    if taken.dtype == np.float32:
+        return taken
+    floats: FloatArray = scratch.array(name, shape)
+    floats[:] = taken
+    return floats
 
 
 def _split(position: NDArray[np.floating]) -> tuple[NDArray[np.intp], FloatArray]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 _CELLS = 16
 """A frame is compared by that many cells across and down."""
-_SAMPLES = 4
+_SAMPLES = 3
 """Pixels read across and down in each cell."""
 _MIN_CORRELATION = 0.5
 _MIN_SPREAD = 2.0
@@ -35,7 +35,7 @@ def _thumbnail(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Mean brightness of cells [16, 16], from a sample of the pixels."""
     n = _CELLS * _SAMPLES
     rows, columns = (np.arange(n) * size // n for size in frame.shape[:2])
-    sample = frame[rows[:, None], columns].mean(axis=2, dtype=np.float32)
+    sample = frame[rows[:, None], columns].astype(np.float32).mean(axis=2)
     return np.asarray(sample.reshape(_CELLS, _SAMPLES, _CELLS, _SAMPLES).mean(axis=(1, 3)), np.float32)
 
 

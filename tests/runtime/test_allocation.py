@@ -1,0 +1,100 @@
+"""After the first frames no memory is taken for a frame but that of its small results."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tiny_models import dotted_frame
+
+from npuface_runtime import Crop, Detection, FaceTracker, Tracking
+from npuface_runtime.landmarker import Landmarker
+from npuface_runtime.sampling import sample_crop
+from npuface_runtime.scratch import Scratch
+
+SMALL = 96 << 10
+"""Bytes: room for landmarks, indices and the buffers in which numpy converts types. An input of 256 x 256 takes
+786 kB, these frames 921."""
+SHAPE = (256, 256)
+FRAME = np.random.default_rng(0).integers(0, 255, (480, 640, 3)).astype(np.uint8)
+
+
+@pytest.fixture
+def traced() -> Iterator[None]:
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+def taken_by(work: Callable[[], object]) -> int:
+    """The most bytes that were held at once for it, beyond what was there before."""
+    tracemalloc.reset_peak()
+    before = tracemalloc.get_traced_memory()[0]
+    work()
+    return tracemalloc.get_traced_memory()[1] - before
+
+
+CROPS = [Crop(320, 240, 150), Crop(20, 30, 300), Crop(300, 200, 700), Crop(300, 240, 200, 0.5), Crop(300, 240, 800, -2)]
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize("crop", CROPS)
+def test_a_crop_is_cut_out_in_the_same_memory(crop: Crop) -> None:
+    scratch = Scratch()
+    first = sample_crop(FRAME, crop, SHAPE, scratch).copy()
+    assert taken_by(lambda: sample_crop(FRAME, crop, SHAPE, scratch)) < SMALL
+    np.testing.assert_array_equal(sample_crop(FRAME, crop, SHAPE, scratch), first)
+    assert taken_by(lambda: sample_crop(FRAME, crop, SHAPE)) > 5 * SMALL, "and without it in memory of its own"
+
+
+@pytest.mark.parametrize("crop", CROPS)
+def test_what_another_face_left_behind_does_not_show(crop: Crop) -> None:
+    scratch = Scratch()
+    for other in CROPS:
+        sample_crop(255 - FRAME, other, SHAPE, scratch)
+    np.testing.assert_array_equal(sample_crop(FRAME, crop, SHAPE, scratch), sample_crop(FRAME, crop, SHAPE))
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_face_is_found_in_the_same_memory(onnx_bundle: Path) -> None:
+    landmarker = Landmarker(onnx_bundle)
+    for crop in CROPS:
+        landmarker.locate(FRAME, crop)
+    assert max(taken_by(lambda crop=crop: landmarker.locate(FRAME, crop)) for crop in CROPS) < SMALL  # type: ignore[misc]
+    landmarker.close()
+
+
+class Seer:
+    def detect(self, frame: NDArray[np.uint8]) -> list[Detection]:
+        return [Detection((130, 70, 210, 140), 1.0)]
+
+    def to_landmark_box(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        return box
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_frame_is_tracked_in_the_same_memory(onnx_bundle: Path) -> None:
+    frame = dotted_frame(320, 240, (150, 90), (190, 120))
+    with FaceTracker(onnx_bundle, Seer(), tracking=Tracking(detect_every=100)) as tracker:
+        for _ in range(5):
+            tracker.track(frame)
+        taken = [taken_by(lambda: tracker.track(frame)) for _ in range(20)]
+        assert tracker.detections == 1
+    assert max(taken) < SMALL
+
+
+def test_arrays_grow_and_stay() -> None:
+    scratch = Scratch()
+    small = scratch.array("a", (2, 3))
+    large = scratch.array("a", (4, 5), np.int16)
+    assert (small.dtype, large.dtype, large.shape) == (np.float32, np.int16, (4, 5))
+    again = scratch.array("a", (2, 2), np.uint8)
+    assert np.shares_memory(large, again)
+    assert not np.shares_memory(large, scratch.array("b", (4, 5)))
