@@ -33,7 +33,7 @@ def _match(graph: Graph, pixels: tuple[int, int], named: str | None) -> Head | s
     last = graph.producers[tensor]
     has_sigmoid = last.operator == "Sigmoid"
     conv = graph.producers.get(last.inputs[0]) if has_sigmoid or last.operator in _CLIPPED else last
-    if conv is None or conv.operator != "Conv" or conv.get("group", 1) != 3 or shape[0] % 3:
+    if conv is None or conv.operator != "Conv" or conv.get("group", 1) != 3 or shape[0] % 3 or shape[0] == 3:
         return "its last convolution is not in three groups of as many maps"
     points, height, width = shape[0] // 3, *shape[1:]
     if height != width:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from npuface_export.decode import HeatmapSpec
 from npuface_export.decode.heatmap_offset_host import highest_cell_points
@@ -70,7 +71,8 @@ class WithOffsets(nn.Module):
     def _cells(self, offsets: Tensor) -> Tensor:
         factor = self.code.factor
         if self.code.name == "logit":
-            u = torch.clamp(offsets - 0.5, -_REACH, _REACH)
+            # clamped by a relu6, which quantizers know where they have no minimum
+            u = functional.relu6((offsets - (0.5 - _REACH)) * (3 / _REACH)) * (_REACH / 3) - _REACH
             return u * (u * u * (factor * 16 / 3) + factor * 4)
         return offsets if factor == 1 else offsets * factor
 
