@@ -58,7 +58,7 @@ def _hard_swish(node: Node, made: dict[str, Node], uses: Counter[str]) -> Node |
 
 
 def _is_standard(gate: Node) -> bool:
-    return abs(gate.get("alpha", 0.2) - 1 / 6) < 1e-6 and gate.get("beta", 0.5) == 0.5
+    return bool(abs(gate.get("alpha", 0.2) - 1 / 6) < 1e-6 and gate.get("beta", 0.5) == 0.5)
 
 
 def _scalar(graph: Graph, node: Node) -> tuple[int, float] | None:
