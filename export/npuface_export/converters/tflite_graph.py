@@ -65,6 +65,9 @@ class Graph:
 
     def write(self, path: Path) -> None:
         """Write the model to a file."""
+        for buffer in self.model.buffers:
+            if buffer.data is not None:  # what is no array would be packed byte by byte, which takes minutes
+                buffer.data = np.frombuffer(bytes(buffer.data), np.uint8)
         flatbuffer_utils.write_model(self.model, str(path))
 
     @property
