@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from typing import Any
 
@@ -14,7 +15,9 @@ from npuface_runtime.errors import UserError
 
 
 class OnnxModule(nn.Module):
-    """Runs the nodes of a graph in order. Constants are buffers; shapes and settings were worked out beforehand."""
+    """Runs the nodes of a graph in order. Constants are buffers named after themselves, so that a
+    layer can be told by its weights; shapes and settings were worked out beforehand.
+    """
 
     def __init__(self, graph: Graph) -> None:
         """Look every operator up.
@@ -26,7 +29,7 @@ class OnnxModule(nn.Module):
         self.entering, self.leaving = graph.inputs, graph.outputs
         self._buffer_names: dict[str, str] = {}
         for name, array in graph.constants.items():
-            self._buffer_names[name] = f"constant_{len(self._buffer_names)}"
+            self._buffer_names[name] = f"c{len(self._buffer_names)}_{re.sub(r'[^A-Za-z0-9]+', '_', name)}"
             self.register_buffer(self._buffer_names[name], torch.tensor(array))
         self._steps = [(node, _function(node, graph)) for node in graph.nodes]
 
