@@ -74,7 +74,7 @@ def moments_manifest(tensor: TensorInfo) -> Manifest:
 
 
 def moments_of_random_peaks() -> np.ndarray:
-    """Real moments [1, 4K, 1, 1]; the last map is empty."""
+    """Real moments [1, 5K, 1, 1]; the last map is empty."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[: SPEC.height, : SPEC.width]
     centres = rng.uniform(2, SPEC.width - 3, (SPEC.points, 2))
@@ -120,7 +120,7 @@ def test_a_stale_table_would_be_caught() -> None:
 def test_every_field_of_a_manifest_is_described() -> None:
     parts = (Manifest, FileInfo, TensorInfo, Preprocess, Landmarks, HeatmapInfo, Decode)
     names = {field.name for part in parts for field in fields(part)}
-    params = {param for finish in HOST_HALVES.values() for param in finish.params} - {"threshold"}
+    params = {param for finish in HOST_HALVES.values() for param in finish.params} - {"threshold", "beta"}
     assert undocumented(page("bundle.md"), names | set(HOST_HALVES) | params) == set()
 
 
