@@ -15,6 +15,7 @@ from npuface_runtime.errors import EngineError, UserError
 from npuface_runtime.finish import finish_decode
 from npuface_runtime.frames import as_rgb
 from npuface_runtime.geometry import Crop, box_of_points, crop_of_box
+from npuface_runtime.install import install_bundle
 from npuface_runtime.manifest import Manifest
 from npuface_runtime.pipeline import Pipeline, TrackedFrame
 from npuface_runtime.preprocess import prepare
@@ -45,6 +46,7 @@ __all__ = [
     "box_of_points",
     "crop_of_box",
     "finish_decode",
+    "install_bundle",
     "open_bundle",
     "open_detector",
     "open_session",
