@@ -101,7 +101,7 @@ def run_trial(
     out: Path,
     report: Callable[[str, EpochReport], None] = lambda name, epoch: None,
 ) -> list[Result]:
-    """Train and measure every variant with every seed. What stands in `out` is not done again.
+    """Train every variant with every seed, then measure them all. What stands in `out` is not done again.
 
     Args:
         sources: labelled faces to train on, as `npuface train` takes them.
@@ -112,16 +112,19 @@ def run_trial(
     Raises:
         UserError: see train_student; or the folder holds a trial with other configurations.
     """
-    results = []
+    trained: list[tuple[str, int, Path]] = []
     for seed in trial.seeds:
         start = ""
         if trial.warm is not None:
             start = str(_trained(f"warm-{seed}", replace(trial.warm, seed=seed), sources, out, report))
         for name, variant in trial.variants.items():
             config = replace(variant.config, seed=seed, start=start)
-            checkpoint = _trained(f"{name}-{seed}", config, sources, out, report)
-            results += [Result(name, seed, form, _measured(checkpoint, form, faces, out)) for form in variant.measured]
-    return results
+            trained.append((name, seed, _trained(f"{name}-{seed}", config, sources, out, report)))
+    return [
+        Result(name, seed, form, _measured(checkpoint, form, faces, out))
+        for name, seed, checkpoint in trained
+        for form in trial.variants[name].measured
+    ]
 
 
 def _trained(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from npuface_export.converters.converter import Recipe
+from npuface_export.converters.recipe import Recipe
 from npuface_export.decode import form_by_name
 from npuface_export.export import export_bundle
 from npuface_export.quantize import quantize_bundle
