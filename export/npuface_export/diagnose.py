@@ -28,7 +28,8 @@ class LayerError:
     Attributes:
         layer: its name, as Recipe.wide takes it.
         mean_px, max_px: how far the landmarks move, in heatmap pixels, when this layer alone is quantized:
-            its weights, what it reads, and where the engine rounds behind a layer, what it gives.
+            its weights, what it reads, and where the engine rounds behind a layer, what it gives. In LiteRT
+            the 8 bits of the picture are part of every layer's figure: they add alike to all.
         share: of the sum of all layers' mean shifts.
     """
 

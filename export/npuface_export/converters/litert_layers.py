@@ -30,16 +30,18 @@ def body_layers(graph: Graph) -> dict[str, list[Any]]:
     decode, _ = parts(graph)
     made_by: dict[int, str] = {}
     layers: dict[str, list[Any]] = {}
+    ahead: dict[int, Any] = {}  # what works on the picture is part of the layer that reads it
     for op in graph.operators:
         if op in decode:
             continue
         follows = graph.operator_name(op) in _FOLLOWERS
         layer = made_by.get(int(op.inputs[0])) if follows else None
         if layer is None and follows:
-            continue  # it works on the picture
+            ahead |= dict.fromkeys(map(int, op.outputs), op)
+            continue
         if layer is None:
             layer = _unique(_module(graph.name(int(op.outputs[0]))) or graph.operator_name(op).lower(), layers)
-            layers[layer] = []
+            layers[layer] = [ahead[int(i)] for i in op.inputs if int(i) in ahead]
         layers[layer].append(op)
         made_by |= dict.fromkeys(map(int, op.outputs), layer)
     return layers

@@ -78,6 +78,8 @@ class LiteRtQuantizer:
         wide = [op for layer in recipe.wide for op in self._layers[layer]]
         tool = quantizer.Quantizer(str(self._source))
         self._give_types(tool, recipe, wide, wide_type)
+        if not tool.get_quantization_recipe():
+            return Graph.read(self._source)  # every layer and the decode stay in float
         ranges = {name: {"min": _array(low), "max": _array(high)} for name, (low, high) in self._ranges.items()}
         with quiet_tools(), contextlib.redirect_stderr(io.StringIO()):  # it draws progress bars there
             result = tool.quantize(ranges, enable_progress_report=False)
