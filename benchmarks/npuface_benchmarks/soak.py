@@ -80,37 +80,46 @@ class Soak:
         return [what for what, is_so in checks.items() if is_so]
 
 
-class _Way:
-    """One way to find faces, and what it took.
+@dataclass
+class _Tally:
+    """Sums over the frames of a scene. No list grows with the film, as its memory would be taken for the tracker's."""
 
-    Attributes:
-        seconds: (processor time, wall time) of every frame, by scene.
-        shares: (actors found, actors in view) by scene.
-    """
+    frames: int = 0
+    cpu: float = 0.0
+    wall: float = 0.0
+    found: int = 0
+    seen: int = 0
+
+
+class _Way:
+    """One way to find faces, and by scene what it took and found."""
 
     def __init__(self, find: Callable[[Picture], Sequence[Face]]) -> None:
         self._find = find
-        self.seconds: dict[int, list[tuple[float, float]]] = {}
-        self.shares: dict[int, list[tuple[int, int]]] = {}
+        self.scenes: dict[int, _Tally] = {}
 
     def run(self, shot: Shot) -> tuple[Sequence[Face], dict[int, int]]:
         """The faces of a frame, and which of them is which actor."""
         cpu, wall = time.process_time(), time.perf_counter()
         faces = self._find(shot.frame)
-        spent = time.process_time() - cpu, time.perf_counter() - wall
+        tally = self.scenes.setdefault(shot.scene, _Tally())
+        tally.cpu += time.process_time() - cpu
+        tally.wall += time.perf_counter() - wall
         actors = who_is_who(faces, shot.faces)
-        self.seconds.setdefault(shot.scene, []).append(spent)
-        self.shares.setdefault(shot.scene, []).append((len(actors), len(shot.faces)))
+        tally.frames += 1
+        tally.found += len(actors)
+        tally.seen += len(shot.faces)
         return faces, actors
 
     def share(self, scenes: Iterable[int]) -> float:
         """The share of the actors in view that were found, over some scenes."""
-        found, seen = np.sum([pair for scene in scenes for pair in self.shares[scene]], axis=0)
-        return float(found / seen)
+        tallies = [self.scenes[scene] for scene in scenes]
+        return sum(tally.found for tally in tallies) / sum(tally.seen for tally in tallies)
 
     def milliseconds(self, scenes: Iterable[int]) -> float:
         """Mean processor time a frame, over some scenes."""
-        return float(np.mean([cpu for scene in scenes for cpu, _ in self.seconds[scene]]) * 1e3)
+        tallies = [self.scenes[scene] for scene in scenes]
+        return 1e3 * sum(tally.cpu for tally in tallies) / sum(tally.frames for tally in tallies)
 
 
 class _Identities:
@@ -161,7 +170,7 @@ def soak(
         UserError: the film is so short that nothing can be compared.
     """
     tracking, detecting, identities = _Way(track), _Way(detect), _Identities()
-    errors: list[tuple[float, float]] = []
+    errors, compared = np.zeros(2), 0
     memory: list[float] = []
     frames, actors = 0, set[int]()
     for frames, shot in enumerate(film, start=1):
@@ -170,37 +179,34 @@ def soak(
         actors |= shot.faces.keys()
         if shot.scene % compare_every == 0:
             anew, again = detecting.run(shot)
-            errors += [
-                (_error(faces[who[a]], points, eye_corners), _error(anew[again[a]], points, eye_corners))
-                for a, points in shot.faces.items()
-                if a in who and a in again
-            ]
+            for actor in who.keys() & again.keys():
+                both = faces[who[actor]], anew[again[actor]]
+                errors += [_error(face, shot.faces[actor], eye_corners) for face in both]
+                compared += 1
         if frames % _SAMPLE_EVERY == 0:
             memory.append(psutil.Process().memory_info().rss / 2**20)
             progress(frames)
-    if not errors or len(memory) < 5:
+    if not compared or len(memory) < 5:
         raise UserError(
             f"cannot judge a film of {frames} frames",
             "it is too short, or no face was found both ways",
             f"give at least {10 * _SAMPLE_EVERY} frames, and portraits that the detector finds",
         )
-    tracked, detected = np.mean(errors, axis=0)
     warm, end = median(memory[len(memory) // 10 : 3 * len(memory) // 10 + 1]), median(memory[-(len(memory) // 5) :])
-    compared = list(detecting.seconds)
     cpu, wall = np.median([_speedup(tracking, detecting, scene) for scene in _with_faces(detecting)], axis=0)
     return Soak(
         frames=frames,
-        scenes=len(tracking.seconds),
+        scenes=len(tracking.scenes),
         actors=len(actors),
         swapped=identities.swapped,
         changes=identities.changes,
         strangers=identities.strangers,
-        tracked_share=tracking.share(compared),
-        detected_share=detecting.share(compared),
-        tracked_nme=float(tracked),
-        detected_nme=float(detected),
-        tracked_ms=tracking.milliseconds(compared),
-        detected_ms=detecting.milliseconds(compared),
+        tracked_share=tracking.share(detecting.scenes),
+        detected_share=detecting.share(detecting.scenes),
+        tracked_nme=float(errors[0]) / compared,
+        detected_nme=float(errors[1]) / compared,
+        tracked_ms=tracking.milliseconds(detecting.scenes),
+        detected_ms=detecting.milliseconds(detecting.scenes),
         speedup=float(cpu),
         wall_speedup=float(wall),
         detector_runs=detector_runs(),
@@ -232,10 +238,10 @@ def _error(face: Face, points: Points, eye_corners: tuple[int, int]) -> float:
 
 
 def _with_faces(way: _Way) -> list[int]:
-    return [scene for scene, pairs in way.shares.items() if any(seen for _, seen in pairs)]
+    return [scene for scene, tally in way.scenes.items() if tally.seen]
 
 
-def _speedup(tracking: _Way, detecting: _Way, scene: int) -> NDArray[np.float64]:
+def _speedup(tracking: _Way, detecting: _Way, scene: int) -> tuple[float, float]:
     """Processor time and wall time of detecting every frame of a scene over those of tracking."""
-    slow, fast = (np.sum(way.seconds[scene], axis=0) for way in (detecting, tracking))
-    return np.asarray(slow / fast, np.float64)
+    slow, fast = detecting.scenes[scene], tracking.scenes[scene]
+    return slow.cpu / fast.cpu, slow.wall / fast.wall
