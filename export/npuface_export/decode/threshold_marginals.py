@@ -17,8 +17,8 @@ from npuface_export.decode.relative_threshold import threshold_mass
 from npuface_export.decode.sums import MomentsOf, grid_params
 
 _SHARPNESS = 12.0
-"""Over t: of the softplus that stands for the relu in training. A map that lies below t as a whole still has a gradient,
-and a background at zero weighs exp(-12) of its softness."""
+"""Over t: of the softplus that stands for the relu in training. A map that lies below t as a whole still has a
+gradient, and a background at zero weighs exp(-12) of its softness."""
 
 
 class StaticSquash(nn.Module):
