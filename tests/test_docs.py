@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from npuface_benchmarks.decode_page import read_record, with_tables
 from npuface_export.decode import FORMS, HeatmapSpec, form_by_name
 from npuface_runtime.finish import finish_decode
 from npuface_runtime.host_halves import HOST_HALVES
@@ -130,3 +131,10 @@ def test_every_decode_form_is_described() -> None:
 
 def test_what_is_not_described_is_caught() -> None:
     assert undocumented("`seed` is there, gnomes are not code", {"seed", "gnomes"}) == {"gnomes"}
+
+
+def test_the_measured_tables_are_the_records() -> None:
+    record = read_record(DOCS / "decode.json")
+    assert with_tables(page("decode.md"), record) == page("decode.md"), "run make docs"
+    stale = "measure again: npuface forms --measure --out docs"
+    assert {form.form: form.summary for form in record.forms} == {f.name: f.summary for f in FORMS.values()}, stale

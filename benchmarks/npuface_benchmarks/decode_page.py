@@ -76,8 +76,10 @@ def _cost_table(forms: Sequence[FormFigures]) -> str:
         (form.form, f"{form.bytes_out:,}", *(_number(form.extra_ms.get(name), "+.2f") for name in targets))
         for form in forms
     ]
-    title = "What leaves the NPU for 98 landmarks on 64 x 64 cells, and what the decode adds behind the student's body"
-    return _table(f"{title} (the compiler's estimate, ms)", ("form", "bytes out", *targets), rows)
+    title = "Bytes that leave for 98 landmarks on 64 x 64 cells"
+    if targets:
+        title += "; ms that the decode adds behind the network measured below, by the compiler's estimate"
+    return _table(title, ("form", "bytes out", *targets), rows)
 
 
 def _scene_table(forms: Sequence[FormFigures]) -> str:
