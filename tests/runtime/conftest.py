@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_models import HEATMAPS, int8_tflite_model, onnx_model, openvino_model, tflite_model, write_bundle
+from tracked_dots import RAW, Open, Seer
 
+from npuface_runtime import FaceTracker
 from npuface_runtime.engines import open_session
 
 
@@ -46,3 +50,16 @@ def onnx_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = {"model": onnx_model(folder / "dots.onnx")}
     with open_session("onnxruntime", files, outputs=[HEATMAPS]) as session:
         return write_bundle(folder / "bundle", "onnxruntime", files, session.input, session.outputs[0])
+
+
+@pytest.fixture
+def open_tracker(onnx_bundle: Path) -> Iterator[Open]:
+    opened = []
+
+    def tracker(detector: Seer, **options: Any) -> FaceTracker:
+        opened.append(FaceTracker(onnx_bundle, detector, **({"tracking": RAW} | options)))
+        return opened[-1]
+
+    yield tracker
+    for each in opened:
+        each.close()

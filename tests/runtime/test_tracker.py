@@ -1,95 +1,20 @@
-"""Faces keep their ids: films of dots whose places are known, a detector that sees what it is told to see."""
+"""Faces keep their ids."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tiny_models import dotted_frame
+from tracked_dots import TOLERANCE, Open, Places, Seer, at, ids, picture
 
 from npuface_runtime import (
-    Detection,
-    EngineError,
-    FaceAligner,
-    FaceTracker,
     Smoothing,
-    TrackedFace,
     Tracking,
     UserError,
 )
-
-WIDTH, HEIGHT = 480, 240
-EYES = np.array([(-20.0, -15.0), (20.0, 15.0)])
-"""The red and the green dot of a face, from its middle."""
-RAW = Tracking(smoothing=None)
-TOLERANCE = 0.35
-"""Frame pixels; a heatmap cell of these crops covers 3.3."""
-
-Places = list[tuple[float, float]]
-
-
-def backdrop(seed: int) -> NDArray[np.uint8]:
-    """A scene in blue, which the network does not see."""
-    patches = np.random.default_rng(seed).integers(0, 255, (6, 8))
-    return np.asarray(np.kron(patches, np.ones((HEIGHT // 6, WIDTH // 8))), np.uint8)
-
-
-def at(place: tuple[float, float]) -> NDArray[np.float64]:
-    """The landmarks of a face at a place."""
-    return EYES + np.array(place)
-
-
-def picture(places: Places, scene: int = 0) -> NDArray[np.uint8]:
-    """Faces of a red and a green dot at these places."""
-    frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    for place in places:
-        red, green = ((float(x), float(y)) for x, y in at(place))
-        frame = np.maximum(frame, dotted_frame(WIDTH, HEIGHT, red, green, sigma=4.0))
-    frame[:, :, 2] = backdrop(scene)
-    return frame
-
-
-class Seer:
-    """Sees the faces at `places`; counts how often it looked."""
-
-    def __init__(self, *places: tuple[float, float]) -> None:
-        self.places = list(places)
-        self.looked = 0
-
-    def detect(self, frame: NDArray[np.uint8]) -> list[Detection]:
-        self.looked += 1
-        return [Detection((x - 24, y - 18, x + 22, y + 17), 0.9) for x, y in self.places]
-
-    def to_landmark_box(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-        return box
-
-    def close(self) -> None:
-        pass
-
-
-Open = Callable[..., FaceTracker]
-
-
-@pytest.fixture
-def open_tracker(onnx_bundle: Path) -> Iterator[Open]:
-    opened = []
-
-    def tracker(detector: Seer, **options: Any) -> FaceTracker:
-        opened.append(FaceTracker(onnx_bundle, detector, **({"tracking": RAW} | options)))
-        return opened[-1]
-
-    yield tracker
-    for each in opened:
-        each.close()
-
-
-def ids(faces: list[TrackedFace]) -> list[int]:
-    return [face.id for face in faces]
 
 
 def test_a_face_on_its_way_is_followed_without_the_detector(open_tracker: Open) -> None:
@@ -204,65 +129,6 @@ def test_what_is_no_face_is_not_followed(open_tracker: Open) -> None:
     assert ids(tracker.track(picture([(100, 100)]))) == [0], "the other sighting shows an empty wall"
 
 
-def fade(tracker: FaceTracker, monkeypatch: pytest.MonkeyPatch, share: float | None) -> None:
-    """The network from now on says that share of its confidence; None: it has none."""
-    locate = tracker._landmarker.locate
-
-    def faded(*arguments: Any) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        landmarks, confidence = locate(*arguments)
-        assert confidence is not None
-        return landmarks, None if share is None else confidence * np.float32(share)
-
-    monkeypatch.setattr(tracker._landmarker, "locate", faded)
-
-
-def test_a_doubtful_face_is_looked_at_again(open_tracker: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    seer = Seer((100, 100))
-    tracker = open_tracker(seer, tracking=Tracking(search_every=2))
-    frame = picture([(100, 100)])
-    for _ in range(5):
-        tracker.track(frame)
-    assert seer.looked == 1
-    fade(tracker, monkeypatch, 0.4)
-    tracker.track(frame)
-    assert seer.looked == 2, "doubt"
-    for _ in range(5):
-        assert ids(tracker.track(frame)) == [0]
-    assert seer.looked == 2, "the detector saw it: that is how sure this face can be"
-
-
-def test_a_doubtful_face_that_the_detector_does_not_see_is_dropped(
-    open_tracker: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seer = Seer((100, 100))
-    tracker = open_tracker(seer, tracking=Tracking(search_every=1, max_missed=2))
-    frame = picture([(100, 100)])
-    tracker.track(frame)
-    fade(tracker, monkeypatch, 0.4)
-    seer.places = []
-    assert [ids(tracker.track(frame)) for _ in range(3)] == [[0], [], []]
-
-
-def test_a_sure_face_that_the_detector_does_not_see_stays(open_tracker: Open) -> None:
-    seer = Seer((100, 100))
-    tracker = open_tracker(seer, tracking=Tracking(detect_every=1))
-    frame = picture([(100, 100)])
-    tracker.track(frame)
-    seer.places = []
-    assert [ids(tracker.track(frame)) for _ in range(6)] == [[0]] * 6
-
-
-def test_without_confidence_the_detector_decides(open_tracker: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    seer = Seer((100, 100))
-    tracker = open_tracker(seer, tracking=Tracking(detect_every=1, max_missed=3))
-    fade(tracker, monkeypatch, None)
-    frame = picture([(100, 100)])
-    (face,) = tracker.track(frame)
-    assert face.confidence is None
-    seer.places = []
-    assert [ids(tracker.track(frame)) for _ in range(4)] == [[0], [0], [], []]
-
-
 def test_no_more_faces_than_asked_for(open_tracker: Open) -> None:
     places: Places = [(80, 70), (240, 180), (400, 80)]
     tracker = open_tracker(Seer(*places), tracking=Tracking(max_faces=2))
@@ -290,98 +156,6 @@ def test_the_result_belongs_to_the_caller(open_tracker: Open) -> None:
     face.landmarks[:] += 500
     (again,) = tracker.track(picture([(100, 100)]))
     np.testing.assert_allclose(again.landmarks, at((100, 100)), atol=TOLERANCE)
-
-
-def test_after_an_engine_error_it_goes_on(open_tracker: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    tracker = open_tracker(Seer((100, 100)))
-    frame = picture([(100, 100)])
-    tracker.track(frame)
-
-    def broken(*arguments: Any) -> None:
-        raise EngineError("the engine failed", "out of luck", "try again")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(tracker._landmarker, "locate", broken)
-        with pytest.raises(EngineError, match="out of luck"):
-            tracker.track(frame)
-    assert ids(tracker.track(frame)) == [0]
-
-
-class SlowSeer(Seer):
-    """Looks for as long as it is told to wait."""
-
-    def __init__(self, *places: tuple[float, float]) -> None:
-        super().__init__(*places)
-        self.go = Event()
-
-    def detect(self, frame: NDArray[np.uint8]) -> list[Detection]:
-        places, found = list(self.places), super().detect(frame)
-        assert self.go.wait(20)
-        assert places == self.places or not places
-        return found
-
-
-def until(tracker: FaceTracker, frame: NDArray[np.uint8]) -> list[TrackedFace]:
-    """Track the same frame until there are faces."""
-    for _ in range(2000):
-        if faces := tracker.track(frame):
-            return faces
-    raise AssertionError("no face came")
-
-
-def test_a_detector_beside_does_not_hold_up_frames(open_tracker: Open) -> None:
-    seer = SlowSeer((100, 100))
-    tracker = open_tracker(seer, beside=True)
-    for i in range(8):
-        assert tracker.track(picture([(100 + i, 100)])) == []
-    assert tracker.detections == 1
-    seer.go.set()
-    until(tracker, picture([(108, 100)]))
-    for _ in range(4):
-        (face,) = tracker.track(picture([(108, 100)]))
-    np.testing.assert_allclose(face.landmarks, at((108, 100)), atol=TOLERANCE)
-
-
-def test_what_was_seen_before_a_cut_is_forgotten(open_tracker: Open) -> None:
-    seer = SlowSeer((100, 100))
-    tracker = open_tracker(seer, beside=True)
-    tracker.track(picture([(100, 100)], scene=1))
-    tracker.track(picture([(100, 100)], scene=2))
-    seer.go.set()
-    assert ids(until(tracker, picture([(100, 100)], scene=2))) == [0]
-    assert tracker.detections >= 2, "it looked at the new scene too"
-
-
-def test_an_error_of_a_detector_beside_reaches_the_caller(open_tracker: Open) -> None:
-    class Broken(Seer):
-        def detect(self, frame: NDArray[np.uint8]) -> list[Detection]:
-            raise EngineError("the detector failed", "no more eyes", "get others")
-
-    tracker = open_tracker(Broken(), beside=True)
-    with pytest.raises(EngineError, match="no more eyes"):
-        until(tracker, picture([]))
-
-
-def test_several_threads_may_share_an_aligner_and_a_tracker(onnx_bundle: Path, open_tracker: Open) -> None:
-    places: Places = [(80 + 20 * i, 100) for i in range(16)]
-    frames = [picture([place]) for place in places]
-    tracker = open_tracker(Seer(places[0]))
-    wrong: list[str] = []
-    with FaceAligner(onnx_bundle, Seer()) as aligner:
-
-        def work() -> None:
-            for frame, (x, y) in zip(frames, places, strict=True):
-                (face,) = aligner.align(frame, boxes=[(x - 24, y - 18, x + 22, y + 17)])
-                if not np.allclose(face.landmarks, at((x, y)), atol=TOLERANCE):
-                    wrong.append(str(face.landmarks))
-                tracker.track(frame)
-
-        threads = [Thread(target=work) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
-    assert wrong == []
 
 
 def test_another_bundle_takes_over(open_tracker: Open, bundles: dict[str, Path], onnx_bundle: Path) -> None:

@@ -1,0 +1,172 @@
+"""Doubt, engines and detectors that fail or are slow, several threads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tracked_dots import TOLERANCE, Open, Places, Seer, at, ids, picture
+
+from npuface_runtime import (
+    Detection,
+    EngineError,
+    FaceAligner,
+    FaceTracker,
+    TrackedFace,
+    Tracking,
+)
+
+
+def fade(tracker: FaceTracker, monkeypatch: pytest.MonkeyPatch, share: float | None) -> None:
+    """The network from now on says that share of its confidence; None: it has none."""
+    locate = tracker._landmarker.locate
+
+    def faded(*arguments: Any) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        landmarks, confidence = locate(*arguments)
+        assert confidence is not None
+        return landmarks, None if share is None else confidence * np.float32(share)
+
+    monkeypatch.setattr(tracker._landmarker, "locate", faded)
+
+
+def test_a_doubtful_face_is_looked_at_again(open_tracker: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    seer = Seer((100, 100))
+    tracker = open_tracker(seer, tracking=Tracking(search_every=2))
+    frame = picture([(100, 100)])
+    for _ in range(5):
+        tracker.track(frame)
+    assert seer.looked == 1
+    fade(tracker, monkeypatch, 0.4)
+    tracker.track(frame)
+    assert seer.looked == 2, "doubt"
+    for _ in range(5):
+        assert ids(tracker.track(frame)) == [0]
+    assert seer.looked == 2, "the detector saw it: that is how sure this face can be"
+
+
+def test_a_doubtful_face_that_the_detector_does_not_see_is_dropped(
+    open_tracker: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seer = Seer((100, 100))
+    tracker = open_tracker(seer, tracking=Tracking(search_every=1, max_missed=2))
+    frame = picture([(100, 100)])
+    tracker.track(frame)
+    fade(tracker, monkeypatch, 0.4)
+    seer.places = []
+    assert [ids(tracker.track(frame)) for _ in range(3)] == [[0], [], []]
+
+
+def test_a_sure_face_that_the_detector_does_not_see_stays(open_tracker: Open) -> None:
+    seer = Seer((100, 100))
+    tracker = open_tracker(seer, tracking=Tracking(detect_every=1))
+    frame = picture([(100, 100)])
+    tracker.track(frame)
+    seer.places = []
+    assert [ids(tracker.track(frame)) for _ in range(6)] == [[0]] * 6
+
+
+def test_without_confidence_the_detector_decides(open_tracker: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    seer = Seer((100, 100))
+    tracker = open_tracker(seer, tracking=Tracking(detect_every=1, max_missed=3))
+    fade(tracker, monkeypatch, None)
+    frame = picture([(100, 100)])
+    (face,) = tracker.track(frame)
+    assert face.confidence is None
+    seer.places = []
+    assert [ids(tracker.track(frame)) for _ in range(4)] == [[0], [0], [], []]
+
+
+def test_after_an_engine_error_it_goes_on(open_tracker: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = open_tracker(Seer((100, 100)))
+    frame = picture([(100, 100)])
+    tracker.track(frame)
+
+    def broken(*arguments: Any) -> None:
+        raise EngineError("the engine failed", "out of luck", "try again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tracker._landmarker, "locate", broken)
+        with pytest.raises(EngineError, match="out of luck"):
+            tracker.track(frame)
+    assert ids(tracker.track(frame)) == [0]
+
+
+class SlowSeer(Seer):
+    """Looks for as long as it is told to wait."""
+
+    def __init__(self, *places: tuple[float, float]) -> None:
+        super().__init__(*places)
+        self.go = Event()
+
+    def detect(self, frame: NDArray[np.uint8]) -> list[Detection]:
+        places, found = list(self.places), super().detect(frame)
+        assert self.go.wait(20)
+        assert places == self.places or not places
+        return found
+
+
+def until(tracker: FaceTracker, frame: NDArray[np.uint8]) -> list[TrackedFace]:
+    """Track the same frame until there are faces."""
+    for _ in range(2000):
+        if faces := tracker.track(frame):
+            return faces
+    raise AssertionError("no face came")
+
+
+def test_a_detector_beside_does_not_hold_up_frames(open_tracker: Open) -> None:
+    seer = SlowSeer((100, 100))
+    tracker = open_tracker(seer, beside=True)
+    for i in range(8):
+        assert tracker.track(picture([(100 + i, 100)])) == []
+    assert tracker.detections == 1
+    seer.go.set()
+    until(tracker, picture([(108, 100)]))
+    for _ in range(4):
+        (face,) = tracker.track(picture([(108, 100)]))
+    np.testing.assert_allclose(face.landmarks, at((108, 100)), atol=TOLERANCE)
+
+
+def test_what_was_seen_before_a_cut_is_forgotten(open_tracker: Open) -> None:
+    seer = SlowSeer((100, 100))
+    tracker = open_tracker(seer, beside=True)
+    tracker.track(picture([(100, 100)], scene=1))
+    tracker.track(picture([(100, 100)], scene=2))
+    seer.go.set()
+    assert ids(until(tracker, picture([(100, 100)], scene=2))) == [0]
+    assert tracker.detections >= 2, "it looked at the new scene too"
+
+
+def test_an_error_of_a_detector_beside_reaches_the_caller(open_tracker: Open) -> None:
+    class Broken(Seer):
+        def detect(self, frame: NDArray[np.uint8]) -> list[Detection]:
+            raise EngineError("the detector failed", "no more eyes", "get others")
+
+    tracker = open_tracker(Broken(), beside=True)
+    with pytest.raises(EngineError, match="no more eyes"):
+        until(tracker, picture([]))
+
+
+def test_several_threads_may_share_an_aligner_and_a_tracker(onnx_bundle: Path, open_tracker: Open) -> None:
+    places: Places = [(80 + 20 * i, 100) for i in range(16)]
+    frames = [picture([place]) for place in places]
+    tracker = open_tracker(Seer(places[0]))
+    wrong: list[str] = []
+    with FaceAligner(onnx_bundle, Seer()) as aligner:
+
+        def work() -> None:
+            for frame, (x, y) in zip(frames, places, strict=True):
+                (face,) = aligner.align(frame, boxes=[(x - 24, y - 18, x + 22, y + 17)])
+                if not np.allclose(face.landmarks, at((x, y)), atol=TOLERANCE):
+                    wrong.append(str(face.landmarks))
+                tracker.track(frame)
+
+        threads = [Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    assert wrong == []
