@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -54,9 +55,15 @@ class Finder(Protocol):
 
 
 def find(detector: Detector, index: int, frame: NDArray[np.uint8]) -> Found:
-    """The faces that a detector sees in an RGB frame."""
-    seen = detector.detect(frame)
-    return Found(index, [Sighting(face.box, detector.to_landmark_box(face.box), face.score) for face in seen])
+    """The faces that a detector sees in an RGB frame; boxes that are none are left out."""
+    seen = [Sighting(face.box, detector.to_landmark_box(face.box), face.score) for face in detector.detect(frame)]
+    return Found(index, [sighting for sighting in seen if _is_box(sighting.landmark_box)])
+
+
+def _is_box(box: Box) -> bool:
+    """Whether it is finite and has an extent."""
+    x0, y0, x1, y1 = box
+    return all(map(math.isfinite, box)) and x0 < x1 and y0 < y1
 
 
 class FindNow:

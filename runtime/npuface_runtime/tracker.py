@@ -24,6 +24,8 @@ from npuface_runtime.tracking import Tracking
 from npuface_runtime.tracks import Track, associate, level_of, next_crop, side_of, tight_box
 
 Frame = NDArray[np.uint8]
+_MAX_SIDES = 4
+"""A crop that many times the frame's longer side holds no face."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,10 +171,12 @@ class FaceTracker:
 
     def _locate(self, rgb: Frame, crop: Crop) -> tuple[NDArray[np.float32], NDArray[np.float32] | None] | None:
         """The landmarks in a crop and their confidence; None where it holds no face."""
+        if not (_is_inside(crop.x, crop.y, rgb) and crop.side <= _MAX_SIDES * max(rgb.shape[:2])):
+            return None
         landmarks, confidence = self._landmarker.locate(rgb, crop)
-        (x, y), (height, width) = landmarks.mean(axis=0), rgb.shape[:2]
-        inside = 0 <= x < width and 0 <= y < height
-        return (landmarks, confidence) if inside and level_of(confidence) >= self.tracking.min_confidence else None
+        x, y = landmarks.mean(axis=0)
+        is_face = _is_inside(x, y, rgb) and level_of(confidence) >= self.tracking.min_confidence
+        return (landmarks, confidence) if is_face else None
 
     def _merge(self) -> None:
         """Of two tracks on one face the older stays."""
@@ -267,3 +271,8 @@ class FaceTracker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _is_inside(x: float, y: float, rgb: Frame) -> bool:
+    """Whether a point lies in a frame; False for one that is no number."""
+    return bool(0 <= x < rgb.shape[1] and 0 <= y < rgb.shape[0])

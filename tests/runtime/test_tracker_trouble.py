@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tracked_dots import TOLERANCE, Open, Places, Seer, at, ids, picture
 
@@ -170,3 +172,43 @@ def test_several_threads_may_share_an_aligner_and_a_tracker(onnx_bundle: Path, o
         for thread in threads:
             thread.join(60)
     assert wrong == []
+
+
+class Dreamer(Seer):
+    """Sees what it is told to dream."""
+
+    def __init__(self, boxes: list[tuple[float, float, float, float]]) -> None:
+        super().__init__()
+        self.boxes = boxes
+
+    def detect(self, frame: NDArray[np.uint8]) -> list[Detection]:
+        return [Detection(box, 0.5) for box in self.boxes]
+
+
+EDGE = st.floats(-1e4, 1e4) | st.sampled_from([float("nan"), float("inf"), -1e30, 0.0, 1e-30])
+DREAM = st.lists(st.tuples(EDGE, EDGE, EDGE, EDGE) | st.just((76.0, 82.0, 122.0, 117.0)), max_size=4)
+SIZES = st.tuples(st.integers(1, 300), st.integers(1, 300))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(film=st.lists(st.tuples(SIZES, DREAM, st.integers(0, 3)), min_size=1, max_size=6))
+def test_whatever_the_detector_dreams_there_is_an_answer(
+    open_tracker: Open, film: list[tuple[tuple[int, int], list[tuple[float, float, float, float]], int]]
+) -> None:
+    dreamer = Dreamer([])
+    tracker = open_tracker(dreamer, tracking=Tracking(detect_every=1, min_confidence=0))
+    face = picture([(100, 100)])
+    for (height, width), boxes, kind in film:
+        dreamer.boxes = boxes
+        frame = face if kind == 0 else np.random.default_rng(kind).integers(0, 255, (height, width, 3)).astype(np.uint8)
+        faces = tracker.track(frame)
+        assert len(set(ids(faces))) == len(faces)
+        assert all(np.isfinite(face.landmarks).all() for face in faces)
+    tracker.close()
+
+
+def test_a_smaller_frame_does_not_stop_it(open_tracker: Open) -> None:
+    tracker = open_tracker(Seer((400, 200)))
+    assert ids(tracker.track(picture([(400, 200)]))) == [0]
+    assert tracker.track(picture([])[:20, :10]) == []
+    assert tracker.track(picture([])[:1, :1]) == []
