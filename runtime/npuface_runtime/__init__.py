@@ -3,6 +3,10 @@
 with FaceAligner("bundle") as aligner:
     for face in aligner.align(frame):
         print(face.landmarks)
+
+with FaceTracker("bundle") as tracker, Pipeline("film.mp4", tracker) as frames:
+    for frame in frames:
+        print([(face.id, face.landmarks) for face in frame.faces])
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from npuface_runtime.finish import finish_decode
 from npuface_runtime.frames import as_rgb
 from npuface_runtime.geometry import Crop, box_of_points, crop_of_box
 from npuface_runtime.install import install_bundle
+from npuface_runtime.landmarker import Landmarker
 from npuface_runtime.manifest import Manifest
 from npuface_runtime.pipeline import Pipeline, TrackedFrame
 from npuface_runtime.preprocess import prepare
@@ -32,6 +37,7 @@ __all__ = [
     "Face",
     "FaceAligner",
     "FaceTracker",
+    "Landmarker",
     "Manifest",
     "Pipeline",
     "RawFrames",

@@ -45,8 +45,11 @@ class Finder(Protocol):
         """Look for faces in an RGB frame. False where it is still busy with another: the frame is not looked at."""
         ...
 
-    def poll(self) -> Found | None:
-        """What was found since the last call, once; None where nothing is ready. Raises what the detector raised."""
+    def poll(self, wait: bool = False) -> Found | None:
+        """What was found since the last call, once; None where nothing is ready. Raises what the detector raised.
+
+        With `wait`, until the detector is done, if it is at work.
+        """
         ...
 
     def close(self) -> None:
@@ -78,7 +81,7 @@ class FindNow:
         self._found = find(self._detector, index, frame)
         return True
 
-    def poll(self) -> Found | None:
+    def poll(self, wait: bool = False) -> Found | None:
         """See Finder."""
         found, self._found = self._found, None
         return found
@@ -102,10 +105,10 @@ class FindBeside:
         self._pending = self._thread.submit(find, self._detector, index, frame.copy())
         return True
 
-    def poll(self) -> Found | None:
+    def poll(self, wait: bool = False) -> Found | None:
         """See Finder."""
         pending = self._pending
-        if pending is None or not pending.done():
+        if pending is None or not (wait or pending.done()):
             return None
         self._pending = None
         return pending.result()

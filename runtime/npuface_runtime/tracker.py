@@ -68,8 +68,8 @@ class FaceTracker:
             detector: see FaceAligner.
             threads: CPU threads of the engine.
             tracking: how faces are followed.
-            beside: run the detector on a thread of its own, so that no frame waits for it; a new face is then
-                seen some frames later. Without it the same frames give the same faces every time.
+            beside: run the detector on a thread of its own, so that frames do not wait for it, and a new face is
+                seen some frames later. Meant for cameras. Without it the same frames give the same faces every time.
             colour: order of the frames' channels, "rgb" or "bgr".
 
         Raises:
@@ -149,7 +149,7 @@ class FaceTracker:
         if self._is_due(bool(lost_now)) and self._finder.submit(self._index, rgb):
             self._searched = self._index
             self.detections += 1
-        found = self._finder.poll()
+        found = self._finder.poll(wait=self._index - self._searched >= self.tracking.max_lag)
         if found is not None and found.index >= self._cut:
             self._take(rgb, found)
         self._tracks = [track for track in self._tracks if self._index - track.seen <= self.tracking.keep_lost]

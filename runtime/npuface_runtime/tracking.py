@@ -25,6 +25,7 @@ class Tracking:
         keep_lost: frames for which a lost face's place is remembered, so that it gets its id again.
         max_missed: a doubtful or weak face that the detector does not see that many times in a row is dropped,
             and where the decode has no confidence, any face.
+        max_lag: frames that a detector on a thread of its own may be late; the next one waits for it.
         max_faces: how many are followed at most.
         smoothing: of the landmarks that are given out; None gives them as the network finds them.
         frame_rate: frames a second, for frames that come without their time.
@@ -36,14 +37,15 @@ class Tracking:
     doubt: float = 0.6
     keep_lost: int = 10
     max_missed: int = 2
+    max_lag: int = 15
     max_faces: int = 8
     smoothing: Smoothing | None = field(default_factory=Smoothing)
     frame_rate: float = 30.0
 
     def __post_init__(self) -> None:
         """Raises UserError where a number is out of range."""
-        whole = {name: getattr(self, name) for name in ("detect_every", "search_every", "max_missed", "max_faces")}
-        wrong = [name for name, value in whole.items() if value < 1]
+        whole = ("detect_every", "search_every", "max_missed", "max_lag", "max_faces")
+        wrong = [name for name in whole if getattr(self, name) < 1]
         wrong += [name for name in ("min_confidence", "doubt") if not 0 <= getattr(self, name) <= 1]
         wrong += ["keep_lost"] * (self.keep_lost < 0) + ["frame_rate"] * (not 0 < self.frame_rate < math.inf)
         if wrong:

@@ -183,6 +183,7 @@ def test_after_closing_it_says_so(open_tracker: Open) -> None:
     [
         ({"detect_every": 0}, "cannot track with detect_every 0"),
         ({"search_every": -1}, "cannot track with search_every -1"),
+        ({"max_lag": 0}, "cannot track with max_lag 0"),
         ({"max_faces": 0}, "cannot track with max_faces 0"),
         ({"min_confidence": 1.5}, "cannot track with min_confidence 1.5"),
         ({"doubt": float("nan")}, "cannot track with doubt nan"),

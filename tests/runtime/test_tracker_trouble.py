@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Thread, Timer
 from typing import Any
 
 import numpy as np
@@ -130,6 +130,17 @@ def test_a_detector_beside_does_not_hold_up_frames(open_tracker: Open) -> None:
     for _ in range(4):
         (face,) = tracker.track(picture([(108, 100)]))
     np.testing.assert_allclose(face.landmarks, at((108, 100)), atol=TOLERANCE)
+
+
+def test_a_detector_beside_is_waited_for_when_it_is_too_late(open_tracker: Open) -> None:
+    """A file's frames come so fast that all would be over before the detector has seen one."""
+    seer = SlowSeer((100, 100))
+    tracker = open_tracker(seer, beside=True, tracking=Tracking(max_lag=5))
+    frame = picture([(100, 100)])
+    for _ in range(5):
+        assert tracker.track(frame) == []
+    Timer(0.1, seer.go.set).start()
+    assert ids(tracker.track(frame)) == [0]
 
 
 def test_what_was_seen_before_a_cut_is_forgotten(open_tracker: Open) -> None:
