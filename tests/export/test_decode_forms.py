@@ -35,10 +35,10 @@ from npuface_runtime.manifest import Decode, HeatmapInfo, Landmarks, Manifest, P
 
 TOLERANCE = 1e-3
 """Heatmap cells."""
-BUILT_TOLERANCE = {"seed": 5e-3, "centred": 2e-3, "unnormalised": 2e-3, "hierarchical": 2e-3}
+BUILT_TOLERANCE = dict.fromkeys(("seed", "centred", "unnormalised", "hierarchical"), 5e-3)
 """As torch itself computes the built module in float32, one term after the other: in a sum over a whole map, what comes
-after the peak is below the last place and vanishes; and the published form's coordinates count from a corner. Engines
-sum in blocks, and are within TOLERANCE.
+after the peak is below the last place and vanishes: up to H W 2^-24 of the mass, pulled from as far as the map is wide.
+Engines sum in blocks, and are within TOLERANCE.
 """
 Maps = NDArray[np.float32]
 SMALL = HeatmapSpec(1, 12, 10)
