@@ -108,7 +108,9 @@ def network() -> Network:
     config = StudentConfig(input_size=SIZE, points=68, boundaries=13, width=0.25, depth=1)
     module = HeatmapNetwork(Student(config)).eval()
     gray = (127.5, 127.5, 127.5)
-    return Network("tiny", module, SIZE, STRIDE, 68, "ibug-68", gray, gray, 1.3, threshold=0.3, beta=20, sigma=1.5)
+    cells, middle = (SIZE // STRIDE,) * 2, ((STRIDE - 1) / 2,) * 2
+    where = ((SIZE, SIZE), cells, (STRIDE, STRIDE), middle)
+    return Network("tiny", module, *where, 68, "ibug-68", gray, gray, 1.3, threshold=0.3, beta=20, sigma=1.5)
 
 
 @pytest.fixture(scope="session")

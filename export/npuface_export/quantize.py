@@ -47,6 +47,7 @@ def quantize_bundle(
         UserError: the bundle is damaged, the folder has too few faces, the target does not run INT8, the
             engine has no kernels for the recipe, or the result cannot be written.
     """
+    Manifest.load(bundle)  # before anything is said of where the result goes
     out = out or bundle
     with workspace(out) as folder:
         source = calibrated(bundle, calibration)

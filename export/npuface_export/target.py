@@ -175,7 +175,8 @@ def target_by_name(name: str) -> Target:
     """
     known = targets()
     if name not in known:
-        near = get_close_matches(name, known, cutoff=0.4) or sorted(known)
+        begun = [target for target in known if name and target.startswith(name)]
+        near = begun or get_close_matches(name, known, cutoff=0.4) or sorted(known)
         raise UserError(
             f"unknown target {name!r}", f"the targets are {', '.join(known)}", f"did you mean {' or '.join(near)}?"
         )

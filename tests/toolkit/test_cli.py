@@ -132,7 +132,10 @@ def test_export_run_and_explain_on_a_real_picture(
     assert made["decode"]["form"] == "relative-threshold"
     assert made["parity"]["max_abs"] < 1e-3
     assert made["coordinate_shift"] is None
-    assert run("explain", str(bundle)) == made
+    explained = run("explain", str(bundle))
+    assert {**explained, **made} == explained
+    verdicts = {form["form"]: form["verdict"] for form in explained["forms"]}
+    assert verdicts["relative-threshold"] == "taken"
     found = run("run", str(bundle), str(picture), "--draw", str(tmp_path / "face.png"))
     assert len(found["faces"]) == 1
     assert len(found["faces"][0]["landmarks"]) == 68
