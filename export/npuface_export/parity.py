@@ -70,7 +70,7 @@ def as_nchw(picture: NDArray[np.float32], layout: str) -> NDArray[np.float32]:
 def _torch_points(
     network: Network, form: DecodeForm, manifest: Manifest, picture: NDArray[np.float32], dtype: torch.dtype
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Points [K, 2] in network-input pixels of the torch modules that were converted, the decode in `dtype` and finished
+    """Points [K, 2] in network-input pixels of the torch modules that were converted, the decode in `dtype`, finished
     by the runtime; and which of them stand on a clear peak [K].
     """
     with torch.no_grad():

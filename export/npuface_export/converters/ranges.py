@@ -4,11 +4,15 @@ The largest activation of a hundred pictures is rare, and a range that reaches i
 coarser. So each tensor of the body gets the range with the least expected squared error: what is lost outside it
 (clipping) plus step^2 / 12 inside it (rounding). The search is that of TensorRT and NNCF, with the squared error for
 the divergence.
+
+It looks no further than three of four pictures reach: the third quartile of the ends of each. A network may
+answer one crop that is like none it was trained on with activations twenty times as large; its squared error would
+outweigh a hundred others', and the range would be its alone. (NNCF takes the mean of the pictures' ends.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,22 +24,23 @@ _SAMPLES = 2048
 """Values kept of one tensor for one picture, drawn at random: a tensor has up to millions."""
 _BINS = 2048
 _SHARES = np.linspace(0.3, 1.0, 36)
-"""Of either end of what was seen: the ends that are tried."""
+"""Of either end of the widest range: the ends that are tried."""
 _STEPS = 255
+_TYPICAL = 0.75
+"""Share of the pictures whose range a typical range holds, at either end."""
 
 
 class Observer:
     """Sees activations picture by picture, and gives their ranges."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, Range] = {}
+        self._ends: dict[str, list[Range]] = {}
         self._samples: dict[str, list[NDArray[np.float32]]] = {}
         self._rng = np.random.default_rng(0)
 
     def see(self, name: str, values: NDArray[np.float32]) -> None:
         """Take note of one activation of one picture, of any shape."""
-        low, high = self._seen.get(name, (0.0, 0.0))
-        self._seen[name] = (min(low, float(values.min())), max(high, float(values.max())))
+        self._ends.setdefault(name, []).append((min(0.0, float(values.min())), max(0.0, float(values.max()))))
         flat = values.reshape(-1)
         if flat.size > _SAMPLES:
             flat = flat[self._rng.integers(flat.size, size=_SAMPLES)]
@@ -45,22 +50,35 @@ class Observer:
         """The range of every activation: everything that was seen for those in `whole`, the best for the others."""
         kept = set(whole)
         return {
-            name: seen if name in kept else best_range(np.concatenate(self._samples[name]), seen)
-            for name, seen in self._seen.items()
+            name: seen(ends) if name in kept else best_range(np.concatenate(self._samples[name]), typical(ends))
+            for name, ends in self._ends.items()
         }
 
 
-def best_range(samples: NDArray[np.float32], seen: Range) -> Range:
+def seen(ends: Sequence[Range]) -> Range:
+    """The range that holds the ranges of all pictures."""
+    lows, highs = zip(*ends, strict=True)
+    return min(lows), max(highs)
+
+
+def typical(ends: Sequence[Range]) -> Range:
+    """The range that three of four pictures keep at either end; all of it where they have zeros only."""
+    lows, highs = np.transpose(ends)
+    low, high = float(np.quantile(lows, 1 - _TYPICAL)), float(np.quantile(highs, _TYPICAL))
+    return (low, high) if high > low else seen(ends)
+
+
+def best_range(samples: NDArray[np.float32], widest: Range) -> Range:
     """The range in which 256 steps represent the samples with the least mean squared error.
 
     Args:
-        samples: of any number.
-        seen: smallest and largest value of all, zero included; the result lies within.
+        samples: of any number; those outside the widest range count as its ends.
+        widest: zero included; the result lies within.
     """
-    low, high = seen
+    low, high = widest
     if not high > low:
-        return seen
-    counts, edges = np.histogram(samples, _BINS, seen)
+        return widest
+    counts, edges = np.histogram(samples.clip(low, high), _BINS, widest)
     centres = (edges[1:] + edges[:-1]) / 2
     lows = low * _SHARES if low < 0 else np.zeros(1)
     highs = high * _SHARES if high > 0 else np.zeros(1)
