@@ -8,23 +8,20 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from npuface_export.decode import DecodeForm
 from npuface_export.network import Network
-from npuface_export.photograph import photograph
-from npuface_runtime.detectors import open_detector
+from npuface_export.photograph import face_crops
 from npuface_runtime.engines import open_session
 from npuface_runtime.errors import UserError
 from npuface_runtime.finish import finish_decode
-from npuface_runtime.geometry import Crop, crop_of_box
 from npuface_runtime.manifest import Manifest
 from npuface_runtime.preprocess import normalise
-from npuface_runtime.sampling import sample_crop
 
 TOLERANCE = 1e-3
 """Largest difference of a coordinate, in heatmap cells."""
 _NOISES = 2
-_TURNS = (-0.3, 0.0, 0.3)
 _CLEAR = 0.1
 """Maps whose maximum is under this share of the largest heatmap value show no landmark: rounding decides there."""
 
@@ -45,9 +42,11 @@ def measure_parity(network: Network, form: DecodeForm, manifest: Manifest, files
         for picture in _pictures(network):
             entered = normalise(picture, manifest)
             found, _ = finish_decode(manifest, session.run(entered))
+            with torch.no_grad():
+                heatmaps = network.module(torch.from_numpy(as_nchw(entered, manifest.input.layout)))
+            clear = _clear(heatmaps[0, : network.points])
             for dtype, kept in differences.items():
-                picture_nchw = as_nchw(entered, manifest.input.layout)
-                expected, clear = _torch_points(network, form, manifest, picture_nchw, dtype)
+                expected = _torch_points(network, form, manifest, heatmaps.to(dtype))
                 kept.append((np.abs(found - expected)[clear] / network.cell_scale).ravel())
     compared = [np.concatenate(kept) for kept in differences.values()]
     if not compared[0].size:
@@ -67,20 +66,20 @@ def as_nchw(picture: NDArray[np.float32], layout: str) -> NDArray[np.float32]:
     return picture if layout == "NCHW" else np.ascontiguousarray(picture.transpose(0, 3, 1, 2))
 
 
-def _torch_points(
-    network: Network, form: DecodeForm, manifest: Manifest, picture: NDArray[np.float32], dtype: torch.dtype
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Points [K, 2] in network-input pixels of the torch modules that were converted, the decode in `dtype`, finished
-    by the runtime; and which of them stand on a clear peak [K].
+def _torch_points(network: Network, form: DecodeForm, manifest: Manifest, heatmaps: Tensor) -> NDArray[np.float32]:
+    """Points [K, 2] in network-input pixels of the decode that was converted, in the type of the heatmaps, finished by
+    the runtime.
     """
     with torch.no_grad():
-        heatmaps = network.module(torch.from_numpy(picture))
-        decoded = form.build(network.spec).eval().to(dtype)(heatmaps.to(dtype)).float().numpy()
+        decoded = form.build(network.spec).eval().to(heatmaps.dtype)(heatmaps).float().numpy()
     if manifest.outputs[0].layout == "NHWC":
         decoded = decoded.transpose(0, 2, 3, 1)
-    points, _ = finish_decode(manifest, [decoded])
-    peaks = heatmaps[0, : network.points].amax(dim=(1, 2)).numpy()
-    return points, peaks >= _CLEAR * float(heatmaps[:, : network.points].abs().max())
+    return finish_decode(manifest, [decoded])[0]
+
+
+def _clear(maps: Tensor) -> NDArray[np.bool_]:
+    """Which of the maps [K, H, W] show a clear peak [K]."""
+    return np.asarray((maps.amax(dim=(1, 2)) >= _CLEAR * maps.abs().max()).numpy())
 
 
 def _pictures(network: Network) -> list[NDArray[np.float32]]:
@@ -88,8 +87,4 @@ def _pictures(network: Network) -> list[NDArray[np.float32]]:
     rng = np.random.default_rng(0)
     height, width = network.input_shape
     noises = [rng.integers(0, 256, (height, width, 3)).astype(np.float32) for _ in range(_NOISES)]
-    frame = photograph()
-    detector = open_detector("cascade")
-    face = crop_of_box(detector.to_landmark_box(detector.detect(frame)[0].box), network.margin)
-    crops = (Crop(face.x, face.y, face.side, angle) for angle in _TURNS)
-    return noises + [sample_crop(frame, crop, network.input_shape) for crop in crops]
+    return noises + face_crops(network.input_shape, network.margin)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from npuface_runtime.detectors import open_detector
+from npuface_runtime.detectors.detector import Box
 from npuface_runtime.geometry import Crop, Shape, crop_of_box
 from npuface_runtime.sampling import sample_crop
 
@@ -21,7 +24,12 @@ def photograph() -> NDArray[np.uint8]:
 
 def face_crops(shape: Shape, margin: float) -> list[NDArray[np.float32]]:
     """Its face, turned one way, upright, and turned the other: RGB [H, W, 3], 0..255, as the runtime cuts faces."""
-    frame = photograph()
-    detector = open_detector("cascade")
-    face = crop_of_box(detector.to_landmark_box(detector.detect(frame)[0].box), margin)
+    frame, face = photograph(), crop_of_box(_landmark_box(), margin)
     return [sample_crop(frame, Crop(face.x, face.y, face.side, angle), shape) for angle in _TURNS]
+
+
+@cache
+def _landmark_box() -> Box:
+    """Where its landmarks lie, by the cascade: every export looks there twice."""
+    detector = open_detector("cascade")
+    return detector.to_landmark_box(detector.detect(photograph())[0].box)
