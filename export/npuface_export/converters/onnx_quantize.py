@@ -46,7 +46,7 @@ class OnnxQuantizer:
         pictures: Sequence[NDArray[np.float32]],
         written: Callable[[onnx.ModelProto, Path], ModelFiles],
     ) -> None:
-        self._model, self._written = model, written
+        self._model, self._written = _unshared(model), written
         self._decode = downstream(model, HEATMAPS)
         self._nodes = _layers(model, self._decode)
         self.layers = tuple(self._nodes)
@@ -173,6 +173,25 @@ def _half(model: onnx.ModelProto, decode: Iterable[str]) -> onnx.ModelProto:
     known = [value for value in graph.value_info if value.name not in made]
     del graph.value_info[:]
     graph.value_info.extend(known)
+    return model
+
+
+def _unshared(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with weights of its own for every convolution: where two share them, ONNX Runtime's conversion of INT8
+    weights for CPUs without VNNI fails.
+    """
+    model, taken = _copy(model), set()
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        weights = node.input[1] if node.op_type == "Conv" else ""
+        if weights not in constants:
+            continue
+        if weights in taken:
+            own = model.graph.initializer.add()
+            own.CopyFrom(constants[weights])
+            own.name = f"{node.name}/{weights}"
+            node.input[1] = own.name
+        taken.add(weights)
     return model
 
 
