@@ -19,6 +19,7 @@ from npuface_runtime.finish import finish_decode
 from npuface_runtime.host_halves import HOST_HALVES
 from npuface_runtime.manifest import (
     Decode,
+    DeviceEngine,
     FileInfo,
     HeatmapInfo,
     Landmarks,
@@ -119,7 +120,7 @@ def test_a_stale_table_would_be_caught() -> None:
 
 
 def test_every_field_of_a_manifest_is_described() -> None:
-    parts = (Manifest, FileInfo, TensorInfo, Preprocess, Landmarks, HeatmapInfo, Decode)
+    parts = (Manifest, FileInfo, TensorInfo, Preprocess, Landmarks, HeatmapInfo, Decode, DeviceEngine)
     names = {field.name for part in parts for field in fields(part)}
     params = {param for finish in HOST_HALVES.values() for param in finish.params} - {"threshold", "beta"}
     assert undocumented(page("bundle.md"), names | set(HOST_HALVES) | params) == set()

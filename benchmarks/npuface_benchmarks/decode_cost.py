@@ -124,18 +124,19 @@ def _compiled(form: DecodeForm, model: ModelFiles, target: Target, folder: Path)
     if target.compiler is None:
         return DecodeCost(form.name, target.name, refused=f"{target.name} has no compiler that estimates")
     made = compiler_by_name(target.compiler).compile(model.files["model"], target, folder)
-    estimate = made.estimate
+    estimate, placement = made.estimate, made.placement
+    if estimate is None or placement is None or estimate.total_ms is None or not estimate.cycles:
+        return DecodeCost(form.name, target.name, refused=f"{target.compiler} estimates no milliseconds")
+    per_cycle = estimate.total_ms / estimate.cycles
     return DecodeCost(
         form=form.name,
         target=target.name,
         body_ms=estimate.body_ms,
         decode_ms=estimate.decode_ms,
-        cpu=made.placement.cpu,
-        cpu_operators=tuple(on_cpu.operator for on_cpu in made.placement.cpu_operators),
+        cpu=placement.cpu,
+        cpu_operators=tuple(on_cpu.operator for on_cpu in placement.cpu_operators),
         bytes_out=bytes_out(model),
-        operator_ms={
-            name: cycles * estimate.total_ms / estimate.cycles for name, cycles in estimate.decode_cycles.items()
-        },
+        operator_ms={name: cycles * per_cycle for name, cycles in estimate.decode_cycles.items()},
     )
 
 

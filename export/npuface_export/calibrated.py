@@ -84,7 +84,7 @@ def calibrated(bundle: Path, calibration: Path | CalibrationFaces) -> Calibrated
     if "int8" not in target.precisions:
         raise UserError(f"cannot quantize for {target.name}", "it does not run INT8", "use the float bundle as it is")
     converter = converter_by_name(target.converter)
-    source, exact = _float_half(manifest, bundle, converter)
+    source, exact = float_half(manifest, bundle)
     if isinstance(calibration, CalibrationFaces):
         faces = calibration
     else:
@@ -93,8 +93,13 @@ def calibrated(bundle: Path, calibration: Path | CalibrationFaces) -> Calibrated
     return Calibrated(target, converter, exact, source, faces, converter.quantizer(source, pictures))
 
 
-def _float_half(manifest: Manifest, bundle: Path, converter: Converter) -> tuple[ModelFiles, Manifest]:
-    """The float model of a bundle, every file of the bundle checked, and the manifest that describes it."""
+def float_half(manifest: Manifest, bundle: Path) -> tuple[ModelFiles, Manifest]:
+    """The float model of a bundle, every file of the bundle checked, and the manifest that describes it.
+
+    Raises:
+        UserError: a file is damaged, or the bundle has no float model.
+    """
+    converter = converter_by_name(target_by_name(manifest.target).converter)
     paths = {role: manifest.file(bundle, role) for role in manifest.files}
     if manifest.precision != "float32":
         paths = {role: paths[kept] for role, kept in FLOAT_ROLES.items() if kept in paths}

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from npuface_export.converters import converter_by_name
+from npuface_export.converters import target_recipe
 from npuface_export.decode import FORMS, DecodeForm, HeatmapSpec, form_by_name
 from npuface_export.decode.finished import finished_cells
 from npuface_export.decode.simulate import eight_bits, int8_output
@@ -154,11 +154,11 @@ def measure(form: DecodeForm, network: Network, target: Target, heatmaps: Tensor
     with torch.no_grad():
         points = form.points(heatmaps, spec)
         own = own_points(network, heatmaps).numpy()
-        converter = converter_by_name(target.converter)
-        if converter.safe_recipe.decode == "float32":
+        decode = target_recipe(target).decode
+        if decode.startswith("float"):
             rounded = form.build(spec).eval()(eight_bits(heatmaps))
         else:
-            rounded = int8_output(form, spec, heatmaps)
+            rounded = int8_output(form, spec, heatmaps, wide=decode == "int16")
     exact = points.numpy()
     cells, _ = finished_cells(form, spec, rounded.numpy())
     return Moved(

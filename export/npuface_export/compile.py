@@ -1,32 +1,59 @@
-"""The vendor compiler's step: an INT8 model -> what the NPU itself runs, where each operator went, and its cost."""
+"""The vendor compiler's step: a model -> what the NPU runs, where each operator went, its cost, its landmarks."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from npuface_export.bundle import workspace, write_bundle
-from npuface_export.compilers import Placement, compiler_by_name
+from npuface_export.calibrated import float_half
+from npuface_export.calibration import Picture
+from npuface_export.compilers import Compilation, compiler_by_name
+from npuface_export.photograph import face_crops
+from npuface_export.shift import cells_of, cells_on, coordinate_shift
 from npuface_export.target import Target, target_by_name
 from npuface_runtime.errors import UserError
 from npuface_runtime.manifest import Manifest
+from npuface_runtime.preprocess import normalise
 
+EMULATED_FACES = 24
+"""Faces that go through a vendor's emulator, which takes from a tenth of a second to several for each."""
 _DEVICE = "device"
 
 
+@dataclass(frozen=True)
+class Faces:
+    """What a compiled model's landmarks are measured on.
+
+    Attributes:
+        pictures: cut faces, RGB [H, W, 3] in 0..255.
+        exact: pictures -> landmarks [N, K, 2] in heatmap cells of the float model.
+    """
+
+    pictures: Sequence[Picture]
+    exact: Callable[[Sequence[Picture]], NDArray[np.float32]]
+
+
 def compile_bundle(bundle: Path, out: Path | None = None) -> Manifest:
-    """Run the target's vendor compiler on an INT8 bundle, again or for the first time.
+    """Run the target's vendor compiler on a bundle, again or for the first time.
+
+    Where the vendor has an emulator, the shift is measured anew on the faces that ship (see photograph.py): the ones
+    that the bundle was measured on are not in it.
 
     Args:
-        bundle: made by quantize_bundle.
+        bundle: made by quantize_bundle, or by export_bundle for a target that computes in float.
         out: where the result goes; in place without it.
 
     Returns:
         The new manifest.
 
     Raises:
-        UserError: the bundle is damaged or float, its target has no compiler, or the compiler fails.
+        UserError: the bundle is damaged or of a type that the target does not run, its target has no compiler, or the
+            compiler fails.
     """
     manifest = Manifest.load(bundle)
     target = target_by_name(manifest.target)
@@ -34,13 +61,33 @@ def compile_bundle(bundle: Path, out: Path | None = None) -> Manifest:
         raise UserError(
             f"cannot compile for {target.name}", f"{manifest.engine} runs the model as it is", "use the bundle as it is"
         )
-    if manifest.precision != "int8":
+    check_compiler(target)
+    if manifest.precision == "float32" and "float16" not in target.precisions:
         raise UserError(f"cannot compile the bundle {bundle}", "it is not INT8", "run npuface quantize on it first")
+    faces = Faces(
+        face_crops(manifest.input_shape, manifest.preprocess.margin),
+        lambda pictures: _float_cells(manifest, bundle, pictures),
+    )
     files = {role: manifest.file(bundle, role) for role in manifest.files}
     out = out or bundle
     with workspace(out) as folder:
-        manifest, files = compile_model(manifest, target, files, folder)
-        return write_bundle(out, folder, manifest, files)
+        compiled, files = compile_model(manifest, target, files, folder, faces)
+        return write_bundle(out, folder, compiled, files)
+
+
+def _float_cells(manifest: Manifest, bundle: Path, pictures: Sequence[Picture]) -> NDArray[np.float32]:
+    source, exact = float_half(manifest, bundle)
+    return cells_on(exact, source.files, pictures)
+
+
+def check_compiler(target: Target) -> None:
+    """Refuse early, before anything is computed, where a target's compiler is not installed.
+
+    Raises:
+        UserError: it is not; the fix is the one command that installs it.
+    """
+    if target.compiler is not None:
+        compiler_by_name(target.compiler).version()
 
 
 def cpu_refusals(manifest: Manifest, allowed: Collection[str] = ()) -> list[str]:
@@ -60,39 +107,43 @@ def cpu_refusals(manifest: Manifest, allowed: Collection[str] = ()) -> list[str]
 
 
 def compile_model(
-    manifest: Manifest, target: Target, files: Mapping[str, Path], folder: Path
+    manifest: Manifest, target: Target, files: Mapping[str, Path], folder: Path, faces: Faces
 ) -> tuple[Manifest, dict[str, Path]]:
-    """Compile the model among `files` for a target that has a compiler.
+    """Compile the model among `files` for a target that has a compiler, and measure what its emulator makes of faces.
 
     Returns:
-        The manifest with placement and estimate, and the files with the compiled one, which lies in `folder`.
+        The manifest with placement, estimate and shift, and the files with the compiled one, which lies in `folder`.
 
     Raises:
         UserError: the compiler is missing or fails.
     """
     if target.compiler is None:
         raise ValueError(f"{target.name} has no compiler")
-    made = compiler_by_name(target.compiler).compile(files["model"], target, folder)
+    compiler = compiler_by_name(target.compiler)
+    pictures = _spread(faces.pictures, EMULATED_FACES) if compiler.emulates else []
+    entered = [normalise(picture, manifest) for picture in pictures]
+    made = compiler.compile(files["model"], target, folder, entered)
     manifest = replace(
         manifest,
-        placement=_placement_record(made.placement),
-        estimate=made.estimate.as_json(),
+        placement=made.placement.as_json() if made.placement else None,
+        estimate=made.estimate.as_json() if made.estimate else None,
         tools={**manifest.tools, target.compiler: made.version},
+        coordinate_shift=_emulated_shift(made, manifest, pictures, faces) or manifest.coordinate_shift,
     )
     return manifest, {**files, _DEVICE: made.artifact}
 
 
-def _placement_record(placement: Placement) -> dict[str, object]:
-    """As the manifest keeps it: counts in body and decode, the names of what is on the CPU, and why each is there."""
-    decode = {"npu": placement.decode_npu, "cpu": placement.decode_cpu}
-    return {
-        "body": {"npu": placement.npu - decode["npu"], "cpu": placement.cpu - decode["cpu"]},
-        "decode": decode,
-        "npu": placement.npu,
-        "cpu": placement.cpu,
-        "cpu_operators": sorted({on_cpu.operator for on_cpu in placement.cpu_operators}),
-        "reasons": [
-            {"operator": on_cpu.operator, "count": on_cpu.count, "reason": on_cpu.reason}
-            for on_cpu in placement.cpu_operators
-        ],
-    }
+def _emulated_shift(
+    made: Compilation, manifest: Manifest, pictures: Sequence[Picture], faces: Faces
+) -> dict[str, object] | None:
+    """The shift of what the emulator gave against the float model; None where there is no emulator."""
+    if made.emulation is None or not made.emulation.outputs:
+        return None
+    shift = coordinate_shift(faces.exact(pictures), cells_of(manifest, made.emulation.outputs))
+    return {**shift, "oracle": made.emulation.oracle}
+
+
+def _spread(pictures: Sequence[Picture], most: int) -> list[Picture]:
+    """At most that many of the pictures, evenly spread."""
+    count = min(len(pictures), most)
+    return [pictures[i * len(pictures) // count] for i in range(count)]

@@ -83,4 +83,5 @@ def _manifest(
         ),
         placement=None if target.is_npu else cpu_placement(model),
         origin=network.origin,
+        device=target.device,
     )

@@ -11,10 +11,11 @@ from typing import Any
 from npuface_export.bundle import cpu_placement, tool_versions, workspace, write_bundle
 from npuface_export.calibrated import FLOAT_ROLES, Calibrated, calibrated
 from npuface_export.calibration import CalibrationFaces, corners, coverage
-from npuface_export.compile import compile_model
-from npuface_export.converters import Recipe
+from npuface_export.compile import Faces, check_compiler, compile_model
+from npuface_export.converters import Recipe, target_recipe
 from npuface_export.search import Budget, Found, search_recipe
 from npuface_export.shift import coordinate_shift
+from npuface_export.target import target_by_name
 from npuface_runtime.manifest import Manifest
 
 _log = logging.getLogger("npuface.quantize")
@@ -36,7 +37,7 @@ def quantize_bundle(
             the others; with few pictures it is measured on the same faces, and the recipe in the manifest says so.
             Or faces that were cut before, where several bundles of one network share them.
         out: where the result goes; in place without it.
-        recipe: what gets which type; the converter's safe recipe without it.
+        recipe: what gets which type; the target's safe recipe without it.
         budget: makes what the result may cost; the layers that `recipe` keeps wide are then searched for. A bundle
             that no recipe brings within it is written all the same: manifest.recipe["search"]["met"] is False.
 
@@ -47,25 +48,28 @@ def quantize_bundle(
         UserError: the bundle is damaged, the folder has too few faces, the target does not run INT8, the
             engine has no kernels for the recipe, or the result cannot be written.
     """
-    Manifest.load(bundle)  # before anything is said of where the result goes
+    target = target_by_name(Manifest.load(bundle).target)  # before anything is said of where the result goes
+    check_compiler(target)
     out = out or bundle
     with workspace(out) as folder:
         source = calibrated(bundle, calibration)
-        recipe, found = recipe or source.converter.safe_recipe, None
+        recipe, found = recipe or target_recipe(target), None
         if budget is not None:
             found = search_recipe(source, recipe, budget(source), folder)
             recipe = found.recipe
         made = source.write(recipe, folder)
+        plain = source.faces.plain
+        shift = coordinate_shift(source.float_cells(plain), made.cells(plain))
         manifest = replace(
             made.manifest,
             recipe=_recipe_record(recipe, source, found),
-            coordinate_shift=coordinate_shift(source.float_cells(source.faces.plain), made.cells(source.faces.plain)),
+            coordinate_shift={**shift, "oracle": f"{made.manifest.engine} on a CPU"},
             tools=tool_versions(source.converter.tools),
         )
         files = {**made.model.files, **{FLOAT_ROLES[role]: path for role, path in source.source.files.items()}}
-        if source.target.compiler is not None:
-            manifest, files = compile_model(manifest, source.target, files, folder)
-        elif not source.target.is_npu:
+        if target.compiler is not None:
+            manifest, files = compile_model(manifest, target, files, folder, Faces(plain, source.float_cells))
+        elif not target.is_npu:
             manifest = replace(manifest, placement=cpu_placement(made.model))
         return write_bundle(out, folder, manifest, files)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,12 @@ def cells_on(
 ) -> NDArray[np.float32]:
     """Landmarks [N, K, 2] in heatmap cells that a model gives on pictures RGB [H, W, 3] in 0..255."""
     with open_session(manifest.engine, files, 1) as session:
-        points = [finish_decode(manifest, session.run(normalise(picture, manifest)))[0] for picture in pictures]
-    return manifest.heatmap.to_cells(np.stack(points))
+        return cells_of(manifest, [session.run(normalise(picture, manifest)) for picture in pictures])
+
+
+def cells_of(manifest: Manifest, outputs: Sequence[Sequence[NDArray[Any]]]) -> NDArray[np.float32]:
+    """Landmarks [N, K, 2] in heatmap cells of what a model gave for N pictures."""
+    return manifest.heatmap.to_cells(np.stack([finish_decode(manifest, given)[0] for given in outputs]))
 
 
 def coordinate_shift(exact: NDArray[np.float32], quantized: NDArray[np.float32]) -> dict[str, float]:

@@ -16,6 +16,7 @@ from typing import Any
 from npuface_export.decode import DecodeForm, HeatmapSpec
 from npuface_export.decode.form import Need
 from npuface_runtime.errors import UserError
+from npuface_runtime.manifest import DeviceEngine
 
 _FOLDER = Path(__file__).parent / "targets"
 
@@ -97,10 +98,14 @@ class Target:
         converter: which of npuface_export.converters makes its model file.
         compiler: which of npuface_export.compilers compiles that file; None where the engine runs it as it is.
         compiler_options: handed to the compiler.
-        precisions: what can run there, of "float32" and "int8".
+        precisions: what can run there, of "float32", "float16" and "int8".
         is_npu: False for a CPU engine.
         operators: by ONNX name; None means that the engine runs every ONNX operator we emit.
         operators_from: whose list that is, where targets of a family share it.
+        decode_type: of the decode where it runs best there (see Recipe.decode); the converter's own choice without it.
+        device: the engine that opens the bundle on the device, where that is another than the one that stands in for
+            it on a host.
+        note: what a user should know of it, such as that it is experimental.
         cost: by which decode forms are put in order.
         source: where the limits come from.
     """
@@ -115,6 +120,9 @@ class Target:
     compiler_options: Mapping[str, str] = field(default_factory=dict)
     operators: Mapping[str, OperatorLimit] | None = None
     operators_from: str | None = None
+    decode_type: str | None = None
+    device: DeviceEngine | None = None
+    note: str | None = None
     cost: Cost = field(default_factory=Cost)
 
     def refuses(self, need: Need) -> str | None:
@@ -147,6 +155,7 @@ def _read(path: Path) -> Target:
         name=path.stem,
         operators=None if operators is None else {name: _limit(limit) for name, limit in operators.items()},
         cost=_cost(raw.pop("cost", {})),
+        device=DeviceEngine(**device) if (device := raw.pop("device", None)) else None,
         precisions=tuple(raw.pop("precisions")),
         **raw,
     )

@@ -48,6 +48,7 @@ class FaceAligner:
         *,
         passes: int = 1,
         colour: str = "rgb",
+        on: str = "host",
     ) -> None:
         """Open a bundle and a detector.
 
@@ -60,6 +61,7 @@ class FaceAligner:
                 landmarks of the time before. It helps a network that does not take rough framing; the shipped
                 student does, and gains nothing from a second pass.
             colour: order of the frames' channels, "rgb" or "bgr".
+            on: "host" for the engine of any machine, "device" for the NPU that the bundle was made for.
 
         Raises:
             UserError: one of these cannot be used.
@@ -72,7 +74,7 @@ class FaceAligner:
         self._owns_detector = isinstance(detector, str | Path)
         self._detector = open_detector(detector, threads) if isinstance(detector, str | Path) else detector
         try:
-            self._landmarker = Landmarker(bundle, threads)
+            self._landmarker = Landmarker(bundle, threads, on)
         except UserError:
             self._close_detector()
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from npuface_runtime.devices import open_device
 from npuface_runtime.engines import Session, open_session
 from npuface_runtime.errors import UserError
 from npuface_runtime.finish import finish_of
@@ -12,19 +13,34 @@ from npuface_runtime.manifest import Manifest
 _ENGINE_ROLES = ("model", "weights")
 DEVICE = "device"
 """Role of the file that the NPU itself runs."""
+_PLACES = ("host", "device")
 
 
-def open_bundle(bundle: str | Path, threads: int = 1) -> tuple[Manifest, Session]:
+def open_bundle(bundle: str | Path, threads: int = 1, on: str = "host") -> tuple[Manifest, Session]:
     """Open a bundle folder: its checked manifest, and a session whose outputs stand in the manifest's order.
+
+    Args:
+        bundle: the folder.
+        threads: CPU threads of the engine.
+        on: "host" for the model that any machine runs, which stands in for an NPU; "device" for the NPU itself.
 
     Raises:
         UserError: the bundle is damaged, its decode or engine is not there, or its model is another than
             its manifest describes.
     """
+    if on not in _PLACES:
+        raise UserError(
+            f"cannot open a bundle on {on!r}", f"the places are {' and '.join(_PLACES)}", "give one of them"
+        )
     manifest = Manifest.load(bundle)
     finish_of(manifest)
-    files = {role: manifest.file(bundle, role) for role in _ENGINE_ROLES if role in manifest.files}
-    session = open_session(manifest.engine, files, threads, [info.name for info in manifest.outputs])
+    if on == "device":
+        roles = (DEVICE,) if DEVICE in manifest.files else _ENGINE_ROLES
+        files = {role: manifest.file(bundle, role) for role in roles if role in manifest.files}
+        session = open_device(manifest, files, threads)
+    else:
+        files = {role: manifest.file(bundle, role) for role in _ENGINE_ROLES if role in manifest.files}
+        session = open_session(manifest.engine, files, threads, [info.name for info in manifest.outputs])
     inside = [(spec.shape, spec.dtype) for spec in (session.input, *session.outputs)]
     described = [(info.shape, info.dtype) for info in (manifest.input, *manifest.outputs)]
     if inside != described:
@@ -37,10 +53,11 @@ def open_bundle(bundle: str | Path, threads: int = 1) -> tuple[Manifest, Session
     return manifest, session
 
 
-def describe(manifest: Manifest, session: Session) -> str:
+def describe(manifest: Manifest, session: Session, on: str = "host") -> str:
     """One sentence: which file of the bundle runs on which engine, and whether it stands in for an NPU."""
-    file = manifest.files["model"].path
+    role = DEVICE if on == "device" and DEVICE in manifest.files else "model"
+    file = manifest.files[role].path
     text = f"{manifest.name} ({manifest.precision}) for {manifest.target}: {file} runs on {session.description}"
-    if DEVICE in manifest.files:
+    if on == "host" and DEVICE in manifest.files:
         text += f", standing in for the NPU, which runs {manifest.files[DEVICE].path}"
     return text

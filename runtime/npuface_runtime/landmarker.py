@@ -28,14 +28,14 @@ class Landmarker:
         description: what runs where, in one sentence; it says so where an engine stands in for an NPU.
     """
 
-    def __init__(self, bundle: str | Path, threads: int = 1) -> None:
-        """Open a bundle with that many CPU threads of its engine. Raises UserError where it cannot be used."""
+    def __init__(self, bundle: str | Path, threads: int = 1, on: str = "host") -> None:
+        """Open a bundle (see bundle.open_bundle). Raises UserError where it cannot be used."""
         self._turn = Lock()
-        self._threads = threads
+        self._threads, self._on = threads, on
         self._scratch = Scratch()
         self.manifest: Manifest
-        self.manifest, self._session = open_bundle(bundle, threads)
-        self.description = describe(self.manifest, self._session)
+        self.manifest, self._session = open_bundle(bundle, threads, on)
+        self.description = describe(self.manifest, self._session, on)
 
     def locate(self, frame: NDArray[np.uint8], crop: Crop) -> tuple[Landmarks, Confidence | None]:
         """The landmarks [K, 2] in pixels of an RGB frame [H, W, 3], and their confidence [K] in 0..1.
@@ -59,7 +59,7 @@ class Landmarker:
         Raises:
             UserError: it cannot be opened, or has other landmarks.
         """
-        manifest, session = open_bundle(bundle, self._threads)
+        manifest, session = open_bundle(bundle, self._threads, self._on)
         if manifest.landmarks != self.manifest.landmarks:
             session.close()
             raise UserError(
@@ -69,7 +69,7 @@ class Landmarker:
             )
         with self._turn:
             old, self._session, self.manifest = self._session, session, manifest
-            self.description = describe(manifest, session)
+            self.description = describe(manifest, session, self._on)
         old.close()
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from npuface_runtime.manifest_check import inconsistency
 from npuface_runtime.plain import build, parse_json
 
 FORMAT = "npuface-bundle"
-VERSION = 2
+VERSION = 3
 FILE_NAME = "manifest.json"
 _MAX_BYTES = 1 << 20
 """A manifest is a few kB; anything near a megabyte is not one."""
@@ -128,6 +128,19 @@ class Decode:
 
 
 @dataclass(frozen=True)
+class DeviceEngine:
+    """What opens a bundle on the device itself.
+
+    Attributes:
+        engine: a name in npuface_runtime.engines.ENGINES.
+        options: of that engine, such as the NPU's cores or the path of a delegate.
+    """
+
+    engine: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What a bundle says about itself.
 
@@ -141,12 +154,14 @@ class Manifest:
             compiler made it; `model` is then what emulates it on a host.
         input, outputs: the tensors of `model`.
         recipe: how it was quantized; None for float.
-        placement: {"npu", "cpu", "cpu_operators"}.
+        placement: {"npu", "cpu", "cpu_operators"}, and of an NPU every operator; None where the vendor does not tell.
         parity: {"max_abs"}: largest difference of coordinates to the torch network, in heatmap cells.
-        coordinate_shift: {"mean_px", "max_px", "faces"}: INT8 against float, in heatmap cells; None for float.
+        coordinate_shift: {"mean_px", "max_px", "faces", "oracle"}: INT8 against float, in heatmap cells, and what
+            computed the INT8 side; None where it was not measured.
         estimate: the vendor compiler's figures and what kind of number they are; None where there is no compiler.
         tools: versions of what made it.
         origin: of a network that was not trained here: its file, and how its decode was found; None for a student.
+        device: what opens the bundle on the device; None where that is `engine` on any machine.
     """
 
     name: str
@@ -163,10 +178,11 @@ class Manifest:
     recipe: Mapping[str, Any] | None = None
     placement: Mapping[str, Any] | None = None
     parity: Mapping[str, float] | None = None
-    coordinate_shift: Mapping[str, float] | None = None
+    coordinate_shift: Mapping[str, Any] | None = None
     estimate: Mapping[str, Any] | None = None
     tools: Mapping[str, str] = field(default_factory=dict)
     origin: Mapping[str, Any] | None = None
+    device: DeviceEngine | None = None
 
     @property
     def input_shape(self) -> tuple[int, int]:

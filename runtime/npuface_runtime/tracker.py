@@ -60,6 +60,7 @@ class FaceTracker:
         tracking: Tracking | None = None,
         beside: bool = False,
         colour: str = "rgb",
+        on: str = "host",
     ) -> None:
         """Open a bundle and a detector.
 
@@ -71,6 +72,7 @@ class FaceTracker:
             beside: run the detector on a thread of its own, so that frames do not wait for it, and a new face is
                 seen some frames later. Meant for cameras. Without it the same frames give the same faces every time.
             colour: order of the frames' channels, "rgb" or "bgr".
+            on: see FaceAligner.
 
         Raises:
             UserError: one of these cannot be used.
@@ -81,7 +83,7 @@ class FaceTracker:
         self._owns_detector = isinstance(detector, str | Path)
         self._detector = open_detector(detector, threads) if isinstance(detector, str | Path) else detector
         try:
-            self._landmarker = Landmarker(bundle, threads)
+            self._landmarker = Landmarker(bundle, threads, on)
         except UserError:
             self._close_detector()
             raise

@@ -64,7 +64,7 @@ def _set(*keys: str | int, to: object) -> Callable[[dict[str, Any]], None]:
 
 BAD = [
     (_set("format", to="zip"), 'does not say "format": "npuface-bundle"'),
-    (_set("version", to=1), "its version is 1, this runtime reads 2"),
+    (_set("version", to=1), "its version is 1, this runtime reads 3"),
     (_set("colour", to="red"), "manifest has an unknown field 'colour'"),
     (_set("input", "shade", to=1), "manifest.input has an unknown field 'shade'"),
     (lambda raw: raw.pop("engine"), "manifest has no field 'engine'"),

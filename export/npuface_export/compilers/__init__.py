@@ -5,10 +5,23 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from npuface_export.compilers.compiler import Compilation, Compiler, CpuOperator, Estimate, Placement
+from npuface_export.compilers.compiler import ESTIMATED, Compilation, Compiler, Emulation, Estimate
+from npuface_export.compilers.placement import CpuOperator, PlacedOperator, Placement
 from npuface_runtime.errors import UserError
 
-__all__ = ["Compilation", "Compiler", "CpuOperator", "Estimate", "Placement", "compiler_by_name"]
+__all__ = [
+    "ESTIMATED",
+    "Compilation",
+    "Compiler",
+    "CpuOperator",
+    "Emulation",
+    "Estimate",
+    "PlacedOperator",
+    "Placement",
+    "compiler_by_name",
+]
+
+_SHARED = ("compiler", "placement", "onnx_placement")
 
 
 def compiler_by_name(name: str) -> Compiler:
@@ -17,7 +30,7 @@ def compiler_by_name(name: str) -> Compiler:
     Raises:
         UserError: there is none of that name.
     """
-    known = sorted(info.name for info in pkgutil.iter_modules(__path__) if info.name != "compiler")
+    known = sorted(info.name for info in pkgutil.iter_modules(__path__) if info.name not in _SHARED)
     if name not in known:
         raise UserError(
             f"unknown compiler {name!r}", f"the compilers are {', '.join(known)}", "correct the target's file"

@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from npuface_export.compilers.placement import Placement
 from npuface_export.target import Target
 
-
-@dataclass(frozen=True)
-class CpuOperator:
-    """Operators of one kind that the NPU does not take.
-
-    Attributes:
-        operator: in the model file's own names.
-        count: how many of them.
-        reason: in the compiler's words; None where it gives none.
-    """
-
-    operator: str
-    count: int
-    reason: str | None
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where the operators of the model file run.
-
-    Attributes:
-        npu, cpu: number of operators there.
-        cpu_operators: those on the CPU and why.
-        decode_npu, decode_cpu: how many of them come after the heatmaps.
-    """
-
-    npu: int
-    cpu: int
-    cpu_operators: tuple[CpuOperator, ...] = ()
-    decode_npu: int = 0
-    decode_cpu: int = 0
+Tensor = NDArray[np.generic]
+ESTIMATED = "compiler estimate"
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a model costs on the NPU.
+    """What a model costs on the NPU; None for what a vendor's tool does not say.
 
     Attributes:
         kind: what kind of number it is: measured, emulated or compiler estimate.
@@ -54,22 +29,39 @@ class Estimate:
             None where operators of it are on the CPU, whose time the compiler does not know.
         cycles: NPU clock cycles of one inference.
         sram_bytes, flash_bytes, dram_bytes: memory in use.
+        moved_bytes: read from and written to memory in one inference.
         decode_cycles: of the operators after the heatmaps, by the compiler's names.
+        note: what these figures leave out.
     """
 
-    kind: str
-    total_ms: float
-    body_ms: float | None
-    decode_ms: float | None
-    cycles: int
-    sram_bytes: int
-    flash_bytes: int
-    dram_bytes: int
+    kind: str = ESTIMATED
+    total_ms: float | None = None
+    body_ms: float | None = None
+    decode_ms: float | None = None
+    cycles: int | None = None
+    sram_bytes: int | None = None
+    flash_bytes: int | None = None
+    dram_bytes: int | None = None
+    moved_bytes: int | None = None
     decode_cycles: Mapping[str, int] = field(default_factory=dict)
+    note: str | None = None
 
     def as_json(self) -> Mapping[str, Any]:
         """As the manifest keeps it."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Emulation:
+    """What the vendor's own emulator made of some pictures.
+
+    Attributes:
+        oracle: what computed it, for people: the emulator and its version.
+        outputs: for each picture the model's outputs, in its own order, types and layouts.
+    """
+
+    oracle: str
+    outputs: Sequence[Sequence[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -78,24 +70,45 @@ class Compilation:
 
     Attributes:
         artifact: the file that the device runs.
-        placement: where the operators went.
-        estimate: what it costs.
+        placement: where the operators went; None where the vendor's tool does not tell.
+        estimate: what it costs; None where the vendor's tool does not tell.
         version: of the compiler.
+        emulation: None where the vendor has no emulator; the bundle's model then stands for the NPU's.
     """
 
     artifact: Path
-    placement: Placement
-    estimate: Estimate
+    placement: Placement | None
+    estimate: Estimate | None
     version: str
+    emulation: Emulation | None = None
 
 
 class Compiler(Protocol):
     """One vendor's compiler."""
 
-    def compile(self, model: Path, target: Target, folder: Path) -> Compilation:
-        """Compile a model file for a target, with the artifact in `folder`.
+    toolchain: str | None
+    """The toolchain that it runs in (see npuface_export.toolchains); None where it is installed beside npuface."""
+    emulates: bool
+    """Whether the vendor's tool also computes what the NPU would."""
+
+    def version(self) -> str:
+        """The compiler's own version.
 
         Raises:
-            UserError: the compiler is missing, fails, or takes too long.
+            UserError: it is not installed; the fix is the one command that installs it.
+        """
+        ...
+
+    def compile(self, model: Path, target: Target, folder: Path, pictures: Sequence[Tensor] = ()) -> Compilation:
+        """Compile a model file for a target, with the artifact in `folder`.
+
+        Args:
+            model: in the format of the target's converter.
+            target: what it is for.
+            folder: gets the artifact, and nothing else that stays.
+            pictures: network inputs, as the model takes them, to run through the vendor's emulator.
+
+        Raises:
+            UserError: the compiler is missing, refuses the model, fails, or takes too long.
         """
         ...

@@ -17,7 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from npuface_export.compilers.compiler import Compilation, CpuOperator, Estimate, Placement
+from npuface_export.compilers.compiler import ESTIMATED, Compilation, Estimate, Tensor
+from npuface_export.compilers.placement import BODY, CPU, DECODE, NPU, PlacedOperator, Placement
 from npuface_export.converters.tflite_graph import HEATMAPS, Graph
 from npuface_export.target import Target
 from npuface_runtime.errors import UserError
@@ -51,25 +52,30 @@ class Vela:
     Attributes:
         module: what Python runs.
         timeout: seconds that one model may take.
+        toolchain, emulates: see compiler.Compiler. The LiteRT interpreter runs the same INT8 file as the NPU, bit for
+            bit but for rounding, so the bundle's own engine is the oracle.
     """
 
     module: str = "ethosu.vela"
     timeout: float = 600.0
+    toolchain: str | None = None
+    emulates: bool = False
 
-    def compile(self, model: Path, target: Target, folder: Path) -> Compilation:
-        """Compile a TFLite file; the artifact is `device.tflite` in `folder`."""
-        if importlib.util.find_spec(self.module.partition(".")[0]) is None:
-            raise UserError(f"cannot compile for {target.name}", f"{self.module} is not installed", _INSTALL)
+    def compile(self, model: Path, target: Target, folder: Path, pictures: Sequence[Tensor] = ()) -> Compilation:
+        """Compile a TFLite file; the artifact is `device.tflite` in `folder`. It runs no pictures: LiteRT does."""
+        version = self.version()
         source = Graph.read(model)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".vela-") as work:
             whole = self._run(model, target, Path(work) / "whole")
             body_ms = self._body_ms(source, target, Path(work), whole.milliseconds)
             artifact = whole.model.replace(folder / "device.tflite")
         placement = _placement(source, Graph.read(artifact), whole.log)
-        return Compilation(artifact, placement, _estimate(whole, body_ms, placement), self.version())
+        return Compilation(artifact, placement, _estimate(whole, body_ms, placement), version)
 
     def version(self) -> str:
-        """Vela's own version."""
+        """Vela's own version (see compiler.Compiler.version)."""
+        if importlib.util.find_spec(self.module.partition(".")[0]) is None:
+            raise UserError("cannot compile for the Ethos-U", f"{self.module} is not installed", _INSTALL)
         return self._call(("--version",), "ask vela for its version").strip()
 
     def _body_ms(self, source: Graph, target: Target, work: Path, total: float) -> float | None:
@@ -125,28 +131,39 @@ def _rows(folder: Path, pattern: str) -> list[dict[str, str]]:
 def _placement(source: Graph, compiled: Graph, log: str) -> Placement:
     """Operators that the compiled model still has by their own names run on the CPU."""
     reasons = {match["tensor"]: _reason(match) for match in _WARNING.finditer(log)}
-    on_cpu = [
-        (name, compiled.name(operator.outputs[0]))
+    on_cpu = {
+        compiled.name(operator.outputs[0])
         for operator in compiled.operators
-        if (name := compiled.operator_name(operator)) != _NPU_OPERATOR
-    ]
-    counted = sorted(Counter((name, reasons.get(tensor)) for name, tensor in on_cpu).items(), key=str)
-    decode = _decode_tensors(source)
-    decode_cpu = sum(tensor in decode for _, tensor in on_cpu)
-    return Placement(
-        npu=len(source.operators) - len(on_cpu),
-        cpu=len(on_cpu),
-        cpu_operators=tuple(CpuOperator(name, count, reason) for (name, reason), count in counted),
-        decode_npu=len(decode) - decode_cpu,
-        decode_cpu=decode_cpu,
-    )
-
-
-def _decode_tensors(source: Graph) -> set[str]:
-    """What the operators after the heatmaps write, a name each."""
+        if compiled.operator_name(operator) != _NPU_OPERATOR
+    }
     heatmaps = source.by_name(HEATMAPS)
     after = [] if heatmaps is None else source.downstream([heatmaps])
-    return {source.name(operator.outputs[0]) for operator in after}
+    decode = {source.name(operator.outputs[0]) for operator in after}
+    made_by = {int(tensor): i for i, operator in enumerate(source.operators) for tensor in operator.outputs}
+    placed = []
+    for operator in source.operators:
+        tensor = source.name(operator.outputs[0])
+        placed.append(
+            PlacedOperator(
+                name=tensor.rstrip(";"),
+                operator=source.operator_name(operator),
+                device=CPU if tensor in on_cpu else NPU,
+                part=DECODE if tensor in decode else BODY,
+                reads=tuple(made_by[int(i)] for i in operator.inputs if int(i) in made_by),
+                reason=reasons.get(tensor) if tensor in on_cpu else None,
+            )
+        )
+    missing = on_cpu - {source.name(operator.outputs[0]) for operator in source.operators}
+    return Placement((*placed, *_added(compiled, missing, reasons)))
+
+
+def _added(compiled: Graph, tensors: set[str], reasons: Mapping[str, str]) -> list[PlacedOperator]:
+    """Operators on the CPU that the compiler put in itself."""
+    return [
+        PlacedOperator(name.rstrip(";"), compiled.operator_name(operator), CPU, BODY, (), reasons.get(name))
+        for operator in compiled.operators
+        if (name := compiled.name(operator.outputs[0])) in tensors
+    ]
 
 
 def _reason(match: re.Match[str]) -> str:
@@ -169,7 +186,7 @@ def _estimate(run: _Run, body_ms: float | None, placement: Placement) -> Estimat
         return round(sum(float(summary[f"{key}_memory_used"]) for key in keys) * 1024)
 
     return Estimate(
-        kind="compiler estimate",
+        kind=ESTIMATED,
         total_ms=total,
         body_ms=body_ms,
         decode_ms=None if body_ms is None or placement.decode_cpu else total - body_ms,

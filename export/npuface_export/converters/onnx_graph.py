@@ -128,12 +128,16 @@ def shape_of(model: onnx.ModelProto, tensor: str) -> tuple[int, ...]:
 
 
 def tensor_info(model: onnx.ModelProto, name: str) -> TensorInfo:
-    """What the manifest says of a tensor, with scale and zero point where QuantizeLinear makes it."""
+    """What the manifest says of a tensor, with scale and zero point where it is one that QuantizeLinear makes, or that
+    DequantizeLinear reads as the model's input.
+    """
     element = _values(model)[name].type.tensor_type.elem_type
     dtype = np.dtype(helper.tensor_dtype_to_np_dtype(element)).name
     scale, zero_point = None, None
+    is_input = name in {value.name for value in model.graph.input}
     for node in model.graph.node:
-        if name in node.output and node.op_type == "QuantizeLinear":
+        makes = name in node.output and node.op_type == "QuantizeLinear"
+        if makes or (is_input and name in node.input and node.op_type == "DequantizeLinear"):
             constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
             scale, zero_point = float(constants[node.input[1]]), int(constants[node.input[2]])
     return TensorInfo(name, shape_of(model, name), dtype, "NCHW", scale, zero_point)

@@ -1,8 +1,9 @@
-"""Quantize an ONNX model for onnxruntime: QDQ INT8 body, decode and wide layers by recipe."""
+"""Quantize an ONNX model: QDQ INT8 body, decode and wide layers by recipe, in the style of what will read it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,13 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from npuface_export.converters.converter import ModelFiles
+from npuface_export.converters.onnx_ends import integer_ends
 from npuface_export.converters.onnx_graph import HEATMAPS, PICTURES, downstream
 from npuface_export.converters.ranges import Observer, Range, mirrored
 from npuface_export.converters.recipe import Recipe, check_layers, check_recipe
 from npuface_export.quiet import quiet_tools
 
-_DECODES, _WIDE = ("float32", "float16", "int16", "int8"), ("float32",)
-_WHY = "onnxruntime's CPU kernels for a network are int8 and float32; 16 bits it has for a decode, emulated in float"
+_WIDE = ("float32",)
 _FOLLOWERS = ("Clip", "Relu", "Reshape", "Transpose", "Resize", "MaxPool", "Pad", "Flatten", "Identity")
 """Operators that compute nothing new: they are part of the layer that makes what they read."""
 _OPSET_16_BIT = 21
@@ -31,6 +32,25 @@ _OPSET_16_BIT = 21
 _HEADROOM = 1.5
 """Range of 16-bit values over the largest seen, as for the moments in LiteRT."""
 _HALF = "/float16"
+
+
+@dataclass(frozen=True)
+class QdqStyle:
+    """What differs between those who read QDQ models.
+
+    Attributes:
+        decodes: types that the decode can have there, the same in which a recipe names them.
+        why: the reason of a refusal.
+        wide: the 16-bit type of a decode: signed and symmetric, or unsigned.
+        casts_half: whether a float16 decode stands in the file; if not, the reader makes it of what stays in float.
+        integer_ends: whether the picture enters and the results leave as the integers that they are quantized to.
+    """
+
+    decodes: tuple[str, ...]
+    why: str
+    wide: Any = QuantType.QInt16
+    casts_half: bool = False
+    integer_ends: bool = False
 
 
 class OnnxQuantizer:
@@ -45,8 +65,9 @@ class OnnxQuantizer:
         model: onnx.ModelProto,
         pictures: Sequence[NDArray[np.float32]],
         written: Callable[[onnx.ModelProto, Path], ModelFiles],
+        style: QdqStyle,
     ) -> None:
-        self._model, self._written = _unshared(model), written
+        self._model, self._written, self._style = _unshared(model), written, style
         self._decode = downstream(model, HEATMAPS)
         self._nodes = _layers(model, self._decode)
         self.layers = tuple(self._nodes)
@@ -54,7 +75,7 @@ class OnnxQuantizer:
 
     def write(self, recipe: Recipe, folder: Path) -> ModelFiles:
         """Write `model.onnx` (see converter.Quantizer.write)."""
-        check_recipe(recipe, _DECODES, _WIDE, _WHY)
+        check_recipe(recipe, self._style.decodes, _WIDE, self._style.why)
         check_layers(recipe, self.layers)
         kept = [node for layer in recipe.wide for node in self._nodes[layer]]
         if recipe.decode in ("float32", "float16"):
@@ -62,14 +83,21 @@ class OnnxQuantizer:
         model, ranges, overrides = _copy(self._model), self._ranges, {}
         if recipe.decode == "int16":
             model = version_converter.convert_version(model, _OPSET_16_BIT)
-            made = self._made_by_decode()
-            ranges = ranges | {name: mirrored(ranges, [name], _HEADROOM)[name] for name in made}
-            overrides = {name: [{"quant_type": QuantType.QInt16, "symmetric": True}] for name in made}
+            made, symmetric = self._made_by_decode(), self._style.wide == QuantType.QInt16
+            ranges = ranges | {name: self._widened(name, symmetric) for name in made}
+            overrides = {name: [{"quant_type": self._style.wide, "symmetric": symmetric}] for name in made}
         with quiet_tools():
             quantized = _qdq(model, ranges, kept, overrides)
-            if recipe.decode == "float16":
+            if recipe.decode == "float16" and self._style.casts_half:
                 quantized = _half(quantized, self._decode)
+            if self._style.integer_ends:
+                quantized = integer_ends(quantized)
         return self._written(quantized, folder / "model.onnx")
+
+    def _widened(self, name: str, symmetric: bool) -> Range:
+        """The range of a 16-bit tensor."""
+        low, high = mirrored(self._ranges, [name], 1.0)[name] if symmetric else self._ranges[name]
+        return low * _HEADROOM, high * _HEADROOM
 
     def _made_by_decode(self) -> list[str]:
         return [name for node in self._model.graph.node if node.name in self._decode for name in node.output]

@@ -41,7 +41,7 @@ class OnnxRuntime:
 
     def convert(self, network: nn.Module, decode: nn.Module, shape: Shape, folder: Path) -> ModelFiles:
         """Write the float model `model.onnx` (see converter.Converter.convert)."""
-        return _written(torch_to_onnx(network, decode, shape), folder / _FILE)
+        return written_onnx(torch_to_onnx(network, decode, shape), folder / _FILE)
 
     def describe(self, files: Mapping[str, Path], heatmap: tuple[int, int, int]) -> ModelFiles:
         """Read a model back (see converter.Converter.describe)."""
@@ -51,16 +51,22 @@ class OnnxRuntime:
 
     def quantizer(self, source: ModelFiles, pictures: Sequence[NDArray[np.float32]]) -> Quantizer:
         """Calibrate (see converter.Converter.quantizer)."""
-        from npuface_export.converters.onnx_quantize import OnnxQuantizer  # its tools take seconds to import
+        from npuface_export.converters import onnx_quantize  # its tools take seconds to import
 
         check_pictures(pictures)
-        return OnnxQuantizer(load_onnx(source.files["model"]), pictures, _written)
+        style = onnx_quantize.QdqStyle(
+            decodes=("float32", "float16", "int16", "int8"),
+            why="onnxruntime's CPU kernels for a network are int8 and float32; "
+            "16 bits it has for a decode, emulated in float",
+            casts_half=True,
+        )
+        return onnx_quantize.OnnxQuantizer(load_onnx(source.files["model"]), pictures, written_onnx, style)
 
     def cut(self, source: ModelFiles, folder: Path) -> ModelFiles:
         """Write the same network ending at its heatmaps, as `heatmaps.onnx`; in INT8 they leave in 8 bits."""
         model = load_onnx(source.files["model"])
         tensor = _quantized_heatmaps(model)
-        return _written(cut_at(model, tensor), folder / "heatmaps.onnx", tensor)
+        return written_onnx(cut_at(model, tensor), folder / "heatmaps.onnx", tensor)
 
 
 def _quantized_heatmaps(model: onnx.ModelProto) -> str:
@@ -79,7 +85,8 @@ def torch_to_onnx(network: nn.Module, decode: nn.Module, shape: Shape) -> onnx.M
     return append(export_onnx(network, noise, PICTURES, HEATMAPS), decode)
 
 
-def _written(model: onnx.ModelProto, path: Path, heatmap: str = HEATMAPS) -> ModelFiles:
+def written_onnx(model: onnx.ModelProto, path: Path, heatmap: str = HEATMAPS) -> ModelFiles:
+    """Write a model, and describe it."""
     save_onnx(model, path)
     return _files(model, path, heatmap)
 

@@ -78,7 +78,7 @@ def _rounded_weights(weights: Tensor) -> Tensor:
     return torch.round(weights / scale) * scale
 
 
-def int8_output(form: DecodeForm, spec: HeatmapSpec, heatmaps: Tensor) -> Tensor:
+def int8_output(form: DecodeForm, spec: HeatmapSpec, heatmaps: Tensor, wide: bool = True) -> Tensor:
     """What a form gives of heatmaps in INT8, simulated.
 
     Args:
@@ -86,6 +86,7 @@ def int8_output(form: DecodeForm, spec: HeatmapSpec, heatmaps: Tensor) -> Tensor
         spec: what it is built for.
         heatmaps: float32 [N, C, H, W] (see HeatmapSpec.input_shape). They are rounded to 8 bits first, and every
             range is taken over all N of them, as a calibration on the same pictures would.
+        wide: False where the target has nothing but 8 bits, for the moments too.
 
     Returns:
         The output of the form's module for each, as real numbers.
@@ -93,7 +94,7 @@ def int8_output(form: DecodeForm, spec: HeatmapSpec, heatmaps: Tensor) -> Tensor
     module = form.build(spec).eval()
     rounding = _Rounding()
     for name, part in module.named_modules():
-        if name.rpartition(".")[2] == "moments":
+        if wide and name.rpartition(".")[2] == "moments":
             part.register_forward_pre_hook(_setter(rounding, True))
             part.register_forward_hook(_setter(rounding, False))
     with torch.no_grad():

@@ -1,0 +1,95 @@
+"""Where every operator of a model runs: on the NPU, or left to the CPU, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+NPU, CPU = "npu", "cpu"
+BODY, DECODE = "body", "decode"
+
+
+@dataclass(frozen=True)
+class PlacedOperator:
+    """One operator of the model file and where it runs.
+
+    Attributes:
+        name: the model file's own: of the node in ONNX, of the tensor that it writes in TFLite.
+        operator: its kind, in the model file's own names.
+        device: NPU or CPU.
+        part: BODY, or DECODE for what comes after the heatmaps.
+        reads: indices of the operators before it whose results it reads.
+        reason: in the compiler's words, why it is not on the NPU; None where it is, or where none is given.
+    """
+
+    name: str
+    operator: str
+    device: str
+    part: str
+    reads: tuple[int, ...] = ()
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class CpuOperator:
+    """Operators of one kind that the NPU does not take.
+
+    Attributes:
+        operator: in the model file's own names.
+        count: how many of them.
+        reason: in the compiler's words; None where it gives none.
+    """
+
+    operator: str
+    count: int
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the operators of a model file run, in the order of execution."""
+
+    operators: tuple[PlacedOperator, ...]
+
+    @property
+    def npu(self) -> int:
+        """Number of operators on the NPU."""
+        return self.count(NPU)
+
+    @property
+    def cpu(self) -> int:
+        """Number of operators on the CPU."""
+        return self.count(CPU)
+
+    @property
+    def decode_npu(self) -> int:
+        """Those on the NPU that come after the heatmaps."""
+        return self.count(NPU, DECODE)
+
+    @property
+    def decode_cpu(self) -> int:
+        """Those on the CPU that come after the heatmaps."""
+        return self.count(CPU, DECODE)
+
+    @property
+    def cpu_operators(self) -> tuple[CpuOperator, ...]:
+        """Those on the CPU, one entry for each kind and reason."""
+        counted = Counter((placed.operator, placed.reason) for placed in self.operators if placed.device == CPU)
+        return tuple(CpuOperator(name, count, reason) for (name, reason), count in sorted(counted.items(), key=str))
+
+    def count(self, device: str, part: str | None = None) -> int:
+        """Number of operators on a device, in one part or in both."""
+        return sum(placed.device == device and part in (None, placed.part) for placed in self.operators)
+
+    def as_json(self) -> Mapping[str, Any]:
+        """As the manifest keeps it: counts in body and decode, what is on the CPU and why, and every operator."""
+        return {
+            **{part: {device: self.count(device, part) for device in (NPU, CPU)} for part in (BODY, DECODE)},
+            "npu": self.npu,
+            "cpu": self.cpu,
+            "cpu_operators": sorted({on_cpu.operator for on_cpu in self.cpu_operators}),
+            "reasons": [asdict(on_cpu) for on_cpu in self.cpu_operators],
+            "operators": [asdict(placed) for placed in self.operators],
+        }

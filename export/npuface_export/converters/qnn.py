@@ -1,0 +1,42 @@
+"""qnn: QDQ ONNX for Qualcomm's Hexagon NPU, as onnxruntime's QNN provider takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npuface_export.converters.converter import ModelFiles, Quantizer, check_pictures
+from npuface_export.converters.onnx_graph import load_onnx
+from npuface_export.converters.onnxruntime import OnnxRuntime, written_onnx
+from npuface_export.converters.recipe import Recipe
+
+
+class Qnn(OnnxRuntime):
+    """Converter to QDQ ONNX for the Hexagon NPU (see converter.Converter); onnxruntime's CPU provider stands in for it.
+
+    The whole graph is quantized: uint8 activations with int8 weights in the body, uint16 activations in the decode.
+    The picture enters as uint8 and the results leave as integers.
+    Source: https://onnxruntime.ai/docs/execution-providers/QNN-ExecutionProvider.html
+    """
+
+    safe_recipe = Recipe(decode="int16")
+
+    def quantizer(self, source: ModelFiles, pictures: Sequence[NDArray[np.float32]]) -> Quantizer:
+        """Calibrate (see converter.Converter.quantizer)."""
+        from onnxruntime.quantization import QuantType
+
+        from npuface_export.converters import onnx_quantize  # its tools take seconds to import
+
+        check_pictures(pictures)
+        style = onnx_quantize.QdqStyle(
+            decodes=("int16", "float16", "float32", "int8"),
+            why="the Hexagon NPU computes in int8, in uint16 with int8 weights, and what stays in float in float16",
+            wide=QuantType.QUInt16,
+            integer_ends=True,
+        )
+        return onnx_quantize.OnnxQuantizer(load_onnx(source.files["model"]), pictures, written_onnx, style)
+
+
+CONVERTER = Qnn()

@@ -1,0 +1,147 @@
+"""What a toolchain is: one TOML file of pinned packages and the licence that they come under, and where it is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from npuface_runtime.errors import UserError
+
+_FOLDER = Path(__file__).parent
+_READY = "ready.json"
+HOME_VARIABLE = "NPUFACE_TOOLCHAINS"
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """A vendor's tool in an environment of its own.
+
+    Attributes:
+        name: what users call it.
+        title: for people.
+        main: the distribution whose version is the toolchain's.
+        licence, licence_url: what the user has to accept before it is installed.
+        disk_mb: free space that an installation takes.
+        packages: distributions with exact versions, each installed without what it asks for: the list is complete.
+        resolved: distributions with exact versions that go first, with what they ask for (torch, whose builds differ
+            in that).
+        programs: that must be on the PATH, such as java.
+        newest_python: the newest Python, as (major, minor), that the vendor has packages for.
+        note: what a user should know before installing it.
+    """
+
+    name: str
+    title: str
+    main: str
+    licence: str
+    licence_url: str
+    disk_mb: int
+    packages: tuple[str, ...]
+    newest_python: tuple[int, int]
+    resolved: tuple[str, ...] = ()
+    programs: tuple[str, ...] = field(default=())
+    note: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """Where its environment is, or will be."""
+        return toolchains_home() / self.name
+
+    @property
+    def python(self) -> Path:
+        """The interpreter of its environment."""
+        return self.folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """Everything that is installed, in that order."""
+        return (*self.resolved, *self.packages)
+
+    @property
+    def install_command(self) -> str:
+        """The one command that brings it."""
+        return f"npuface toolchain install {self.name}"
+
+    def version(self) -> str | None:
+        """Its version, if this very set of packages was installed to the end; None if not."""
+        try:
+            ready = json.loads((self.folder / _READY).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        if not isinstance(ready, dict) or ready.get("packages") != list(self.requirements):
+            return None
+        pinned = (requirement.partition("==") for requirement in self.requirements)
+        return next(number for name, _, number in pinned if name == self.main)
+
+    def require(self) -> str:
+        """Its version.
+
+        Raises:
+            UserError: it is not installed.
+        """
+        version = self.version()
+        if version is None:
+            raise UserError(
+                f"cannot use {self.title}",
+                f"the toolchain {self.name} is not installed",
+                f"run: {self.install_command}",
+            )
+        return version
+
+    def write_ready(self, record: Mapping[str, Any]) -> None:
+        """Note that it was installed to the end; `record` says when and under which licence."""
+        text = json.dumps({**record, "packages": list(self.requirements)}, indent=2)
+        unfinished = self.folder / f".{_READY}"
+        unfinished.write_text(text + "\n", encoding="utf-8")
+        unfinished.replace(self.folder / _READY)
+
+    def forget_ready(self) -> None:
+        """Take that note away."""
+        (self.folder / _READY).unlink(missing_ok=True)
+
+
+def toolchains_home() -> Path:
+    """The folder of all toolchains: $NPUFACE_TOOLCHAINS, or npuface/toolchains in the user's data folder."""
+    named = os.environ.get(HOME_VARIABLE)
+    if named:
+        return Path(named).expanduser().resolve()
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "npuface" / "toolchains"
+
+
+def _read(path: Path) -> Toolchain:
+    raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    raw |= {key: tuple(raw[key]) for key in ("packages", "resolved", "programs") if key in raw}
+    major, minor = (int(part) for part in raw.pop("newest_python").split("."))
+    return Toolchain(name=path.stem, newest_python=(major, minor), **raw)
+
+
+@cache
+def toolchains() -> Mapping[str, Toolchain]:
+    """Every toolchain by name, in alphabetical order."""
+    return {path.stem: _read(path) for path in sorted(_FOLDER.glob("*.toml"))}
+
+
+def toolchain_by_name(name: str) -> Toolchain:
+    """The toolchain of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    known = toolchains()
+    if name not in known:
+        near = get_close_matches(name, known, cutoff=0.4) or sorted(known)
+        raise UserError(
+            f"unknown toolchain {name!r}",
+            f"the toolchains are {', '.join(known)}",
+            f"did you mean {' or '.join(near)}?",
+        )
+    return known[name]
