@@ -10,22 +10,38 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 from npuface_export.toolchains.toolchain import Toolchain
 from npuface_runtime.errors import UserError
-from npuface_runtime.plain import parse_json
+from npuface_runtime.plain import build, parse_json
 
 WORKERS = Path(__file__).parent / "workers"
+LOGS = "logs"
+"""The folder in that of a toolchain for what its workers printed."""
 _LOG_LINES = 12
+_LOG_BYTES = 2**16
 _LOGS_KEPT = 20
-_NO_SPACE = os.strerror(errno.ENOSPC)
+_NO_SPACE = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+_FULL_BYTES = 2**20
+_KILL = 9
+"""The signal by which a system that is out of memory ends a process."""
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """Why the vendor's tool refuses, and what to do about it."""
+
+    why: str
+    fix: str
 
 
 def call_worker(
@@ -49,29 +65,36 @@ def call_worker(
             nonsense. The message names the log.
     """
     toolchain.require()
+    folder = folder.resolve()  # the worker runs in it, where a relative path would be another
     asked, answered = folder / "request.json", folder / "response.json"
     asked.write_text(json.dumps(request), encoding="utf-8")
-    log = _new_log(toolchain, worker)
-    command = [str(toolchain.python), "-I", str(worker), str(asked), str(answered)]
-    what = f"cannot {task}"
+    answered.unlink(missing_ok=True)  # the one of a call before this
+    what, log = f"cannot {task}", _new_log(toolchain, worker)
+    command = [str(toolchain.python), "-I", "-u", str(worker.resolve()), str(asked), str(answered)]
     status = _run(command, folder, log, timeout)
     if status is None:
         _fail(what, f"{toolchain.title} took over {timeout:g} s and was stopped", log, "try a smaller network")
     answer = _answer(answered)
+    refusal = _refusal(answer)
+    if refusal is not None:
+        raise UserError(what, f"{refusal.why} (its log is {log})", refusal.fix)
     if status != 0 or answer is None:
-        _fail(what, f"{toolchain.title} {_ended(status)}", log, "read the log")
-    if "error" in answer:
-        error = answer["error"]
-        _fail(what, str(error["why"]), log, str(error["fix"]), lines=0)
+        fix = "see that it has memory enough, or try a smaller network" if status == -_KILL else "read the log"
+        _fail(what, f"{toolchain.title} {_ended(status)}", log, fix, full=_is_full(folder))
     return answer
 
 
 def _run(command: list[str], folder: Path, log: Path, timeout: float) -> int | None:
-    """The exit status; None where it took too long. Everything that it started is ended with it."""
+    """The exit status; None where it took too long. Everything that it started is ended with it.
+
+    What it puts into the folder for temporary files lies in `folder`, and goes with it.
+    """
+    environment = {**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))}
     with log.open("wb") as stream:
         process = subprocess.Popen(
             command,
             cwd=folder,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
@@ -90,7 +113,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     if sys.platform == "win32":
         process.kill()
     else:
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # the latter, on macOS: all of it has ended
             os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
@@ -103,24 +126,50 @@ def _answer(path: Path) -> Mapping[str, Any] | None:
     return answer if isinstance(answer, dict) else None
 
 
+def _refusal(answer: Mapping[str, Any] | None) -> _Refusal | None:
+    """What a worker says of the vendor's tool that refused; None where it says nothing of the kind."""
+    if answer is None or "error" not in answer:
+        return None
+    try:
+        refusal: _Refusal = build(_Refusal, answer["error"], "error")
+    except ValueError:
+        return _Refusal(f"it refuses, and its reason cannot be read: {answer['error']!r}", "read the log")
+    return refusal
+
+
 def _ended(status: int) -> str:
     if status < 0:
-        return f"was ended by {signal.Signals(-status).name}"
-    return f"failed with exit status {status}" if status else "ended without an answer"
+        names = {one.value: one.name for one in signal.Signals}
+        return f"was ended by {names.get(-status, f'signal {-status}')}"
+    return f"failed with exit status {status}" if status else "ended without an answer that can be read"
 
 
-def _fail(what: str, why: str, log: Path, fix: str, lines: int = _LOG_LINES) -> NoReturn:
-    text = log.read_text(encoding="utf-8", errors="replace")
-    if _NO_SPACE in text:
-        raise UserError(what, f"the disk is full ({why}; its log is {log})", "free some space and run it again")
-    printed = "\n".join(text.strip().splitlines()[-lines:]) if lines else ""
-    told = f"; it printed:\n{printed}\n(all of it is in {log})" if printed else f" (its log is {log})"
+def _is_full(folder: Path) -> bool:
+    """Whether the disk has so little left that the worker could not even print why it failed."""
+    return shutil.disk_usage(folder).free < _FULL_BYTES
+
+
+def _fail(what: str, why: str, log: Path, fix: str, full: bool = False) -> NoReturn:
+    text = _end_of(log)
+    if full or any(reason in text for reason in _NO_SPACE):
+        raise UserError(what, f"the disk is full: {why} (its log is {log})", "free some space and run it again")
+    printed = "\n".join(text.strip().splitlines()[-_LOG_LINES:])
+    told = (
+        f"; it printed:\n{printed}\n(all of it is in {log})" if printed else f" and printed nothing (its log is {log})"
+    )
     raise UserError(what, why + told, fix)
+
+
+def _end_of(log: Path) -> str:
+    """What a worker printed last."""
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _LOG_BYTES))
+        return stream.read().decode(errors="replace")
 
 
 def _new_log(toolchain: Toolchain, worker: Path) -> Path:
     """A new file for what a worker prints; the oldest ones go."""
-    logs = toolchain.folder / "logs"
+    logs = toolchain.folder / LOGS
     logs.mkdir(exist_ok=True)
     for old in sorted(logs.glob("*.log"))[: -(_LOGS_KEPT - 1)]:
         old.unlink(missing_ok=True)

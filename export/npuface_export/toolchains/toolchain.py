@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from npuface_runtime.errors import UserError
+from npuface_runtime.plain import parse_json
 
 _FOLDER = Path(__file__).parent
 _READY = "ready.json"
@@ -53,7 +54,7 @@ class Toolchain:
     @property
     def folder(self) -> Path:
         """Where its environment is, or will be."""
-        return toolchains_home() / self.name
+        return (toolchains_home() / self.name).resolve()
 
     @property
     def python(self) -> Path:
@@ -70,13 +71,20 @@ class Toolchain:
         """The one command that brings it."""
         return f"npuface toolchain install {self.name}"
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is something of it that is not the whole: an interrupted installation, or older pins."""
+        return self.folder.exists() and self.version() is None
+
     def version(self) -> str | None:
-        """Its version, if this very set of packages was installed to the end; None if not."""
+        """Its version, if this very set of packages was installed to the end and its Python is there; None if not."""
         try:
-            ready = json.loads((self.folder / _READY).read_text(encoding="utf-8"))
+            ready = parse_json((self.folder / _READY).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         if not isinstance(ready, dict) or ready.get("packages") != list(self.requirements):
+            return None
+        if not self.python.exists():  # the Python that it was made with may be gone
             return None
         pinned = (requirement.partition("==") for requirement in self.requirements)
         return next(number for name, _, number in pinned if name == self.main)
@@ -89,10 +97,9 @@ class Toolchain:
         """
         version = self.version()
         if version is None:
+            how = "installed only in part, or with other versions" if self.is_begun else "not installed"
             raise UserError(
-                f"cannot use {self.title}",
-                f"the toolchain {self.name} is not installed",
-                f"run: {self.install_command}",
+                f"cannot use {self.title}", f"the toolchain {self.name} is {how}", f"run: {self.install_command}"
             )
         return version
 

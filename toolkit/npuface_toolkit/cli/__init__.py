@@ -9,7 +9,19 @@ import sys
 import typer
 
 from npuface_runtime.errors import UserError
-from npuface_toolkit.cli import bundles, c_header, export, faces, forms, machine, quantize, track, training, trial
+from npuface_toolkit.cli import (
+    bundles,
+    c_header,
+    export,
+    faces,
+    forms,
+    machine,
+    quantize,
+    toolchain,
+    track,
+    training,
+    trial,
+)
 from npuface_toolkit.cli.console import CheckFailedError, errors, report_error
 
 app = typer.Typer(
@@ -19,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for group in (training, trial, export, quantize, bundles, c_header, faces, track, forms, machine):
+for group in (training, trial, export, quantize, bundles, c_header, faces, track, forms, machine, toolchain):
     group.register(app)
 
 _MENDABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG}
