@@ -47,16 +47,16 @@ def read_record(path: Path) -> DecodeRecord:
 
 def record_bytes(record: DecodeRecord) -> bytes:
     """The record as its file holds it."""
-    return (json.dumps(_rounded(record.as_json()), indent=1, allow_nan=False) + "\n").encode()
+    return (json.dumps(rounded(record.as_json()), indent=1, allow_nan=False) + "\n").encode()
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     """Floats with five digits: what is measured is not known better."""
     if isinstance(value, float):
         return float(f"{value:.5g}")
     if isinstance(value, Mapping):
-        return {key: _rounded(part) for key, part in value.items()}
-    return [_rounded(part) for part in value] if isinstance(value, list | tuple) else value
+        return {key: rounded(part) for key, part in value.items()}
+    return [rounded(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def markdown(record: DecodeRecord) -> str:

@@ -132,13 +132,15 @@ class Estimate:
     """What the vendor's compiler says of one inference; `decode_ms` is the total less the body, and may be negative."""
 
     kind: str
-    total_ms: float
+    total_ms: float | None = None
     body_ms: float | None = None
     decode_ms: float | None = None
     cycles: int | None = None
     sram_bytes: int | None = None
     flash_bytes: int | None = None
     dram_bytes: int | None = None
+    moved_bytes: int | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from npuface_export.bundle import workspace, write_bundle
 from npuface_export.calibrated import float_half
 from npuface_export.calibration import Picture
 from npuface_export.compilers import Compilation, compiler_by_name
+from npuface_export.converters import target_recipe
+from npuface_export.decode import HeatmapSpec, form_by_name
 from npuface_export.photograph import face_crops
 from npuface_export.shift import cells_of, cells_on, coordinate_shift
 from npuface_export.target import Target, target_by_name
@@ -38,25 +40,31 @@ class Faces:
     exact: Callable[[Sequence[Picture]], NDArray[np.float32]]
 
 
-def compile_bundle(bundle: Path, out: Path | None = None) -> Manifest:
-    """Run the target's vendor compiler on a bundle, again or for the first time.
-
-    Where the vendor has an emulator, the shift is measured anew on the faces that ship (see photograph.py): the ones
-    that the bundle was measured on are not in it.
+def compile_bundle(
+    bundle: Path,
+    out: Path | None = None,
+    *,
+    target: Target | None = None,
+    pictures: Sequence[Picture] | None = None,
+) -> Manifest:
+    """Run the vendor's compiler on a bundle, again or for the first time, or for another chip of the same kind.
 
     Args:
         bundle: made by quantize_bundle, or by export_bundle for a target that computes in float.
         out: where the result goes; in place without it.
+        target: another one that takes the same model file; the bundle's own without it.
+        pictures: cut faces, RGB [H, W, 3] in 0..255, that an emulator measures the shift on; without them those that
+            ship (see photograph.py): the ones that the bundle was measured on are not in it.
 
     Returns:
         The new manifest.
 
     Raises:
-        UserError: the bundle is damaged or of a type that the target does not run, its target has no compiler, or the
-            compiler fails.
+        UserError: the bundle is damaged or of a type that the target does not run, the other target is of another kind,
+            the target has no compiler, or the compiler fails.
     """
     manifest = Manifest.load(bundle)
-    target = target_by_name(manifest.target)
+    target = _retargeted(manifest, target)
     if target.compiler is None:
         raise UserError(
             f"cannot compile for {target.name}", f"{manifest.engine} runs the model as it is", "use the bundle as it is"
@@ -64,15 +72,30 @@ def compile_bundle(bundle: Path, out: Path | None = None) -> Manifest:
     check_compiler(target)
     if manifest.precision == "float32" and "float16" not in target.precisions:
         raise UserError(f"cannot compile the bundle {bundle}", "it is not INT8", "run npuface quantize on it first")
-    faces = Faces(
-        face_crops(manifest.input_shape, manifest.preprocess.margin),
-        lambda pictures: _float_cells(manifest, bundle, pictures),
-    )
+    crops = pictures or face_crops(manifest.input_shape, manifest.preprocess.margin)
+    faces = Faces(crops, lambda some: _float_cells(manifest, bundle, some))
     files = {role: manifest.file(bundle, role) for role in manifest.files}
     out = out or bundle
     with workspace(out) as folder:
-        compiled, files = compile_model(manifest, target, files, folder, faces)
+        aimed = replace(manifest, target=target.name, device=target.device)
+        compiled, files = compile_model(aimed, target, files, folder, faces)
         return write_bundle(out, folder, compiled, files)
+
+
+def _retargeted(manifest: Manifest, target: Target | None) -> Target:
+    """The target to compile for. Raises UserError where it takes another model file than the bundle holds."""
+    own = target_by_name(manifest.target)
+    if target is None or target == own:
+        return own
+    maps = manifest.heatmap
+    spec = HeatmapSpec(manifest.landmarks.points, maps.height, maps.width, kind=maps.kind)
+    why = target.refuses_form(form_by_name(manifest.decode.form), spec)
+    if (target.converter, target_recipe(target)) != (own.converter, target_recipe(own)):
+        why = f"{own.name} and {target.name} take different model files"
+    if why:
+        fix = f"export the network for {target.name}"
+        raise UserError(f"cannot compile a bundle for {own.name} for {target.name}", why, fix)
+    return target
 
 
 def _float_cells(manifest: Manifest, bundle: Path, pictures: Sequence[Picture]) -> NDArray[np.float32]:

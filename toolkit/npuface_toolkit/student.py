@@ -8,8 +8,11 @@ from torch import Tensor, nn
 
 from npuface_toolkit.blocks import InvertedResidual, MobileHourglass, conv_bn
 from npuface_toolkit.head import HeadOutput, LandmarkHead
+from npuface_toolkit.high_resolution import STAGES, HighResolution
 
 STRIDE = 4
+MOBILE_HOURGLASS, HIGH_RESOLUTION = "mobile-hourglass", "high-resolution"
+_HRNET_WIDTH = 18
 _WIDTHS = (64, 96, 128, 128, 128)
 
 
@@ -22,10 +25,11 @@ class StudentConfig:
         points: landmarks K.
         boundaries: boundary heatmaps B.
         width: factor on every channel count of the backbone.
-        depth: how often the hourglass halves the resolution, 1 to 5.
+        depth: how often the hourglass halves the resolution, 1 to 5; the other backbone does so three times.
         stem: channels that enter the hourglass (24 as published).
         features: channels that leave it (152 as published).
         compensation: channels of the head's branch c (64 as published).
+        backbone: "mobile-hourglass", the student's own, or "high-resolution", an HRNet of width 18 x `width`.
     """
 
     input_size: int = 256
@@ -36,12 +40,16 @@ class StudentConfig:
     stem: int = 24
     features: int = 152
     compensation: int = 64
+    backbone: str = MOBILE_HOURGLASS
 
     def __post_init__(self) -> None:
+        if self.backbone not in (MOBILE_HOURGLASS, HIGH_RESOLUTION):
+            raise ValueError(f"backbone {self.backbone!r} is neither {MOBILE_HOURGLASS} nor {HIGH_RESOLUTION}")
         if not 1 <= self.depth <= len(_WIDTHS):
             raise ValueError(f"depth {self.depth} is not in 1..{len(_WIDTHS)}")
-        if self.input_size <= 0 or self.input_size % (STRIDE << self.depth):
-            raise ValueError(f"input size {self.input_size} is not a multiple of {STRIDE << self.depth}")
+        coarsest = STRIDE << (self.depth if self.backbone == MOBILE_HOURGLASS else STAGES - 1)
+        if self.input_size <= 0 or self.input_size % coarsest:
+            raise ValueError(f"input size {self.input_size} is not a multiple of {coarsest}")
         if min(self.points, self.boundaries, self.stem, self.features, self.compensation) < 1 or self.width <= 0:
             raise ValueError("every channel count and the width must be positive")
 
@@ -50,9 +58,13 @@ class StudentConfig:
         """Cells along a side of a heatmap."""
         return self.input_size // STRIDE
 
-    def as_dict(self) -> dict[str, float]:
+    def as_dict(self) -> dict[str, float | str]:
         """The fields, as a checkpoint stores them."""
         return asdict(self)
+
+
+def _even(channels: float) -> int:
+    return max(2, round(channels / 2) * 2)
 
 
 def _scaled(channels: int, width: float) -> int:
@@ -67,11 +79,17 @@ class Student(nn.Module):
         super().__init__()
         self.config = config
         stem, features = _scaled(config.stem, config.width), _scaled(config.features, config.width)
-        widths = (stem, *(_scaled(w, config.width) for w in _WIDTHS[: config.depth]))
-        self.stem = nn.Sequential(
-            conv_bn(3, stem, 3, stride=2), InvertedResidual(stem, stem, stride=2), InvertedResidual(stem, stem)
-        )
-        self.hourglass = MobileHourglass(widths, features)
+        self.stem: nn.Module
+        self.hourglass: nn.Module  # the backbone: checkpoints know it by this name
+        if config.backbone == MOBILE_HOURGLASS:
+            widths = (stem, *(_scaled(w, config.width) for w in _WIDTHS[: config.depth]))
+            self.stem = nn.Sequential(
+                conv_bn(3, stem, 3, stride=2), InvertedResidual(stem, stem, stride=2), InvertedResidual(stem, stem)
+            )
+            self.hourglass = MobileHourglass(widths, features)
+        else:
+            self.stem = nn.Sequential(conv_bn(3, stem, 3, stride=2), conv_bn(stem, stem, 3, stride=2))
+            self.hourglass = HighResolution(stem, _even(_HRNET_WIDTH * config.width), features)
         self.head = LandmarkHead(features, config.points, config.boundaries, config.compensation)
 
     def forward(self, pictures: Tensor) -> HeadOutput:

@@ -64,7 +64,12 @@ class Trainer:
         self.form = form_by_name(config.decode)
         self.seconds = 0.0
         shape = StudentConfig(
-            config.stages[-1].input_size, scheme.points, len(scheme.boundaries), width=config.width, depth=config.depth
+            config.stages[-1].input_size,
+            scheme.points,
+            len(scheme.boundaries),
+            width=config.width,
+            depth=config.depth,
+            backbone=config.backbone,
         )
         student = Student(shape)
         if config.start:

@@ -16,6 +16,7 @@ from npuface_toolkit.cli import (
     faces,
     forms,
     machine,
+    matrix,
     quantize,
     toolchain,
     track,
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for group in (training, trial, export, quantize, bundles, c_header, faces, track, forms, machine, toolchain):
+for group in (training, trial, export, quantize, bundles, c_header, faces, track, forms, machine, matrix, toolchain):
     group.register(app)
 
 _MENDABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG}

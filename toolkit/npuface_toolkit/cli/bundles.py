@@ -26,16 +26,22 @@ def register(app: typer.Typer) -> None:
 
 
 def compile_(
-    bundle: BundleArgument, out: OutOption = None, allow_cpu: AllowCpuOption = None, as_json: JsonOption = False
+    bundle: BundleArgument,
+    out: OutOption = None,
+    target: Annotated[str | None, typer.Option("--target", help="Another chip that takes the same model file.")] = None,
+    allow_cpu: AllowCpuOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Compile an INT8 bundle again with its target's own compiler. Exit code 1 when an operator lands on the CPU.
+    """Compile a bundle again with its target's own compiler. Exit code 1 when an operator lands on the CPU.
 
-    Example: npuface compile bundle
+    Example: npuface compile bundle --target ethos-u55-256 --out bundle-u55-256
     """
     from npuface_export.compile import compile_bundle
+    from npuface_export.target import target_by_name
 
     with output(as_json, "compiling") as result:
-        manifest = compile_bundle(bundle, out)
+        other = None if target is None else target_by_name(target)
+        manifest = compile_bundle(bundle, out, target=other)
         show(result, out or bundle, manifest)
     check_placement(manifest, allow_cpu)
 
@@ -49,11 +55,20 @@ def check_placement(manifest: Manifest, allow_cpu: Sequence[str] | None) -> None
         raise CheckFailedError(f"{'; '.join(refusals)}. Allow an operator there with --allow-cpu OPERATOR")
 
 
-def explain(bundle: BundleArgument, as_json: JsonOption = False) -> None:
+def explain(
+    bundle: BundleArgument,
+    operators: Annotated[bool, typer.Option("--operators", help="Show where every single operator runs.")] = False,
+    graph: Annotated[
+        Path | None, typer.Option("--graph", help="Draw the graph, coloured by where it runs: FILE.png or FILE.svg.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Show what a bundle holds: the choice of the decode form, placement, parity, coordinate shift, estimate.
 
-    Example: npuface explain bundle
+    Example: npuface explain bundle --graph graph.png
     """
+    from npuface_toolkit.cli import placement_table
+
     with output(as_json, "reading") as result:
         manifest = Manifest.load(bundle)
         for role in manifest.files:
@@ -62,7 +77,16 @@ def explain(bundle: BundleArgument, as_json: JsonOption = False) -> None:
         data = bundle_json(bundle, manifest) | {"forms": forms}
         rows = [(form["form"], f"{form['cost'] / 1000:,.0f}", form["verdict"]) for form in forms]
         costs = table("Decode forms, the cheapest first", ("form", "cost, about us a face", "verdict"), rows)
-        result.result(data, _bundle_table(bundle, manifest), costs)
+        shown = [_bundle_table(bundle, manifest), costs]
+        if operators or graph or placement_table.has_operators(manifest):
+            placement = placement_table.placement_of(manifest, bundle)
+            shown.append(placement_table.kinds_table(placement))
+            if operators:
+                shown.append(placement_table.operators_table(placement))
+            if graph:
+                placement_table.write_picture(graph, placement, manifest, bundle)
+                data["graph"] = str(graph)
+        result.result(data, *shown)
 
 
 def _forms(manifest: Manifest) -> list[dict[str, Any]]:

@@ -1,0 +1,58 @@
+"""`npuface matrix`: every network on every target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from npuface_toolkit.cli.console import JsonOption, output, table
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command()(matrix)
+
+
+def matrix(
+    calibration: Annotated[Path, typer.Option("--calibration", help="A folder of pictures with faces.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="A checkpoint, or a TOML file that describes an ONNX model. Repeatable."),
+    ] = None,
+    target: Annotated[list[str] | None, typer.Option("--target", help="Only this target. Repeatable.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write matrix.json and matrix.md into this folder.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Export, quantize, compile and emulate networks for every target, and show what became of each.
+
+    Example: npuface matrix --model student-68 --calibration pictures/ --out docs
+    """
+    import json
+    import tempfile
+
+    from npuface_benchmarks.files import write_all
+    from npuface_benchmarks.matrix import Matrix, measure_matrix
+    from npuface_benchmarks.matrix_page import FILE_NAME, matrix_bytes, matrix_columns, matrix_page, matrix_rows
+    from npuface_export.target import target_by_name, targets
+    from npuface_toolkit.decode_maps import measured_network
+
+    with output(as_json, "measuring") as result, tempfile.TemporaryDirectory(prefix="npuface-") as folder:
+        networks = [measured_network(name) for name in model or ["student-68"]]
+        chosen = [target_by_name(name) for name in target] if target else list(targets().values())
+        cells, tools = [], {}
+        for cell, versions in measure_matrix(networks, chosen, calibration, Path(folder)):
+            cells.append(cell)
+            tools |= versions
+        about = {
+            n.name: f"{n.points} points, {n.input_shape[0]} x {n.input_shape[1]} input, maps of {n.heatmap_shape[0]} x "
+            f"{n.heatmap_shape[1]} cells, {sum(p.numel() for p in n.module.parameters()):,} parameters"
+            for n in networks
+        }
+        measured = Matrix(tuple(cells), about, tools)
+        if out is not None:
+            write_all(out, {FILE_NAME: matrix_bytes(measured), "matrix.md": matrix_page(measured).encode()})
+        rows = [(cell.model, *row) for cell, row in zip(cells, matrix_rows(cells), strict=True)]
+        shown = table("What runs where", ("model", *matrix_columns()), rows)
+        result.result(json.loads(matrix_bytes(measured)), shown)
