@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from npuface_runtime.plain import build
+
 NPU, CPU = "npu", "cpu"
 BODY, DECODE = "body", "decode"
 
@@ -22,6 +24,7 @@ class PlacedOperator:
         part: BODY, or DECODE for what comes after the heatmaps.
         reads: indices of the operators before it whose results it reads.
         reason: in the compiler's words, why it is not on the NPU; None where it is, or where none is given.
+        dtype: what it computes in, where the compiler tells: int8, float16 and so on.
     """
 
     name: str
@@ -30,6 +33,7 @@ class PlacedOperator:
     part: str
     reads: tuple[int, ...] = ()
     reason: str | None = None
+    dtype: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,21 @@ class Placement:
     def count(self, device: str, part: str | None = None) -> int:
         """Number of operators on a device, in one part or in both."""
         return sum(placed.device == device and part in (None, placed.part) for placed in self.operators)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Placement:
+        """Read back what as_json wrote.
+
+        Raises:
+            ValueError: the record names no operators, as that of a CPU engine, or they make no graph.
+        """
+        placed: tuple[PlacedOperator, ...] = build(tuple[PlacedOperator, ...], record.get("operators"), "operators")
+        for index, operator in enumerate(placed):
+            if operator.device not in (NPU, CPU) or operator.part not in (BODY, DECODE):
+                raise ValueError(f"operators[{index}] is on {operator.device!r} in {operator.part!r}")
+            if any(not 0 <= read < index for read in operator.reads):
+                raise ValueError(f"operators[{index}] reads what does not come before it")
+        return cls(placed)
 
     def as_json(self) -> Mapping[str, Any]:
         """As the manifest keeps it: counts in body and decode, what is on the CPU and why, and every operator."""
