@@ -42,7 +42,7 @@ def test_every_target_can_run_the_safe_forms_and_says_what_they_cost(name: str) 
     assert target.source
     assert target.cost.source
     assert target.cost.byte_out > 0
-    assert set(target.precisions) <= {"float32", "int8"}
+    assert set(target.precisions) <= {"float32", "float16", "int8"}
     needed = {need.operator for form in FORMS.values() for need in form.needs(replace(SPEC, kind=form.kinds[0]))}
     costs = [cost for operator, cost in target.cost.operators.items() if operator in needed]
     assert len(costs) > 5
