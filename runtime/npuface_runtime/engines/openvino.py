@@ -33,10 +33,23 @@ def open_model(files: Mapping[str, Path], threads: int, outputs: Sequence[str] |
     }
     core = openvino.Core()
     try:
-        model = core.read_model(*(str(files[role]) for role in ("model", "weights") if role in files))
-        compiled = core.compile_model(model, "CPU", config)
+        compiled = core.compile_model(read_model(core, files), "CPU", config)
     except RuntimeError as error:
         raise unloadable("OpenVINO", files, error) from error
+    return session_of(compiled, files, outputs, f"CPU in float32, threads: {threads}")
+
+
+def read_model(core: Any, files: Mapping[str, Path]) -> Any:
+    """Read a model file, with its weights where `files` names them. Raises OpenVINO's RuntimeError."""
+    return core.read_model(*(str(files[role]) for role in ("model", "weights") if role in files))
+
+
+def session_of(compiled: Any, files: Mapping[str, Path], outputs: Sequence[str] | None, where: str) -> Session:
+    """The session of a model that OpenVINO has compiled; `where` it runs is for people.
+
+    Raises:
+        UserError: the model has several inputs, one of free shape, or no such outputs.
+    """
     picture = _spec(only_input(compiled.inputs, files))
     if -1 in picture.shape:
         raise UserError(
@@ -52,5 +65,5 @@ def open_model(files: Mapping[str, Path], threads: int, outputs: Sequence[str] |
         results = request.infer([value], share_inputs=True)
         return [results[port] for port in ports]
 
-    description = f"OpenVINO {openvino.__version__.split('-')[0]}, CPU in float32, threads: {threads}"
+    description = f"OpenVINO {openvino.__version__.split('-')[0]}, {where}"
     return Session(description, picture, [_spec(port) for port in ports], infer, (RuntimeError,))
