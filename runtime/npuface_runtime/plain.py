@@ -26,7 +26,7 @@ def parse_json(text: str) -> object:
 def build(kind: Any, value: object, where: str) -> Any:
     """Plain data -> an instance of the annotated type `kind`.
 
-    Takes dataclasses, tuple[T, ...], Mapping[str, T], T | None, str, int, float and Any, nested at will.
+    Takes dataclasses, tuple[T, ...], Mapping[str, T], T | None, str, bool, int, float and Any, nested at will.
 
     Raises:
         ValueError: the data does not fit; the message starts with where, such as manifest.input.shape[2].
@@ -48,7 +48,7 @@ def build(kind: Any, value: object, where: str) -> Any:
         return {key: build(args[1], v, f"{where}.{key}") for key, v in value.items()}
     if kind is float:
         return _build_float(value, where)
-    if not isinstance(value, kind) or isinstance(value, bool):
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise ValueError(f"{where} is not of type {kind.__name__}")
     return value
 

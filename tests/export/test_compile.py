@@ -91,3 +91,31 @@ def test_nothing_on_the_cpu_passes_and_explain_shows_the_choice(capfd: pytest.Ca
 def test_a_cpu_engine_and_a_float_bundle_are_not_held_to_it() -> None:
     manifest = Manifest.load(bundle("float32"))
     assert cpu_refusals(manifest) == []
+
+
+def test_a_bundle_is_compiled_for_another_chip_of_the_same_kind(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder, out = str(bundle("int16")), tmp_path / "u55-256"
+    code, data, _ = run(capfd, "compile", folder, "--target", "ethos-u55-256", "--out", str(out))
+    assert (code, data["target"], data["placement"]["cpu"]) == (0, "ethos-u55-256", 0)
+    assert Manifest.load(out).target == "ethos-u55-256"
+    assert Manifest.load(folder).target == "ethos-u55-128"
+    code, data, _ = run(capfd, "compile", folder, "--target", "qualcomm-htp-v75", "--out", str(tmp_path / "no"))
+    assert code == 2
+    assert data["error"]["why"] == "ethos-u55-128 and qualcomm-htp-v75 take different model files"
+    assert not (tmp_path / "no").exists()
+
+
+def test_every_operator_stands_in_the_manifest_with_what_it_reads(capfd: pytest.CaptureFixture[str]) -> None:
+    folder = bundle("float32")
+    run(capfd, "compile", str(folder))
+    placement = Manifest.load(folder).placement
+    assert placement is not None
+    operators = placement["operators"]
+    assert len(operators) == placement["npu"] + placement["cpu"]
+    assert [i for i, op in enumerate(operators) if not op["reads"]] == [0], "only the first reads the picture"
+    assert all(source < i for i, op in enumerate(operators) for source in op["reads"])
+    on_cpu = [op for op in operators if op["device"] == "cpu"]
+    assert {op["part"] for op in on_cpu} == {"decode"}
+    assert sorted({op["operator"] for op in on_cpu}) == placement["cpu_operators"]

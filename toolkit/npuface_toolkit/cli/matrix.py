@@ -33,7 +33,7 @@ def matrix(
     import tempfile
 
     from npuface_benchmarks.files import write_all
-    from npuface_benchmarks.matrix import Matrix, measure_matrix
+    from npuface_benchmarks.matrix import Cell, Matrix, measure_matrix
     from npuface_benchmarks.matrix_page import FILE_NAME, matrix_bytes, matrix_columns, matrix_page, matrix_rows
     from npuface_export.target import target_by_name, targets
     from npuface_toolkit.decode_maps import measured_network
@@ -41,7 +41,8 @@ def matrix(
     with output(as_json, "measuring") as result, tempfile.TemporaryDirectory(prefix="npuface-") as folder:
         networks = [measured_network(name) for name in model or ["student-68"]]
         chosen = [target_by_name(name) for name in target] if target else list(targets().values())
-        cells, tools = [], {}
+        cells: list[Cell] = []
+        tools: dict[str, str] = {}
         for cell, versions in measure_matrix(networks, chosen, calibration, Path(folder)):
             cells.append(cell)
             tools |= versions

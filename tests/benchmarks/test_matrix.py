@@ -1,0 +1,133 @@
+"""The compatibility matrix: measured on a small network by real compilers, and how the page tells it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from npuface_benchmarks.matrix import Cell, Matrix, measure_matrix
+from npuface_benchmarks.matrix_page import matrix_bytes, matrix_page, read_matrix
+from npuface_benchmarks.record import Estimate
+from npuface_export.network import Network
+from npuface_export.target import Target, target_by_name
+from npuface_export.toolchains.toolchain import HOME_VARIABLE
+from npuface_runtime.errors import UserError
+from npuface_toolkit.variations import write_variations
+
+SIZE, STRIDE = 64, 4
+
+
+class _Channels(nn.Module):
+    """Three heatmaps: the picture's channels, averaged over each cell, above the middle grey."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.halvings = nn.Sequential(*[nn.Conv2d(3, 3, 2, 2, groups=3) for _ in range(2)])
+        for halving in self.halvings:
+            nn.init.constant_(halving.weight, 1 / 4)
+            nn.init.constant_(halving.bias, 0.1)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        maps: Tensor = self.halvings(pictures)
+        return maps
+
+
+NETWORK = Network(
+    name="channels",
+    module=_Channels().eval(),
+    input_shape=(SIZE, SIZE),
+    heatmap_shape=(SIZE // STRIDE,) * 2,
+    cell_scale=(STRIDE, STRIDE),
+    cell_offset=((STRIDE - 1) / 2,) * 2,
+    points=3,
+    scheme="test-3",
+    mean=(127.5,) * 3,
+    std=(127.5,) * 3,
+    margin=1.3,
+    threshold=0.3,
+    beta=20.0,
+    sigma=1.5,
+)
+
+
+@pytest.fixture(scope="module")
+def measured(
+    astronaut: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[Cell, dict[str, str]]]:
+    pictures = tmp_path_factory.mktemp("pictures")
+    write_variations(astronaut, pictures, 5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(HOME_VARIABLE, str(tmp_path_factory.mktemp("no-toolchains")))
+        names = ("ethos-u55-128", "ethos-u55-256", "onnxruntime-cpu", "qualcomm-htp-v75")
+        chosen: list[Target] = [target_by_name(name) for name in names]
+        found = measure_matrix([NETWORK], chosen, pictures, tmp_path_factory.mktemp("bundles"))
+        return {cell.target: (cell, dict(tools)) for cell, tools in found}
+
+
+def test_an_npu_has_placement_shift_and_estimate(measured: dict[str, tuple[Cell, dict[str, str]]]) -> None:
+    cell, tools = measured["ethos-u55-128"]
+    assert (cell.refused, cell.cpu, cell.cpu_operators, cell.precision) == (None, 0, (), "int8")
+    assert cell.npu is not None
+    assert cell.npu >= 5
+    assert cell.shift_px is not None
+    assert cell.oracle == "litert on a CPU"
+    assert cell.estimate is not None
+    assert cell.estimate.kind == "compiler estimate"
+    assert tools["vela"]
+
+
+def test_another_chip_of_the_kind_is_compiled_from_the_same_bundle(
+    measured: dict[str, tuple[Cell, dict[str, str]]],
+) -> None:
+    first, second = measured["ethos-u55-128"][0], measured["ethos-u55-256"][0]
+    assert (first.form, first.shift_px, first.npu) == (second.form, second.shift_px, second.npu)
+    assert first.estimate is not None
+    assert second.estimate is not None
+    assert first.estimate.cycles != second.estimate.cycles
+
+
+def test_a_cpu_engine_has_neither(measured: dict[str, tuple[Cell, dict[str, str]]]) -> None:
+    cell, _ = measured["onnxruntime-cpu"]
+    assert (cell.is_npu, cell.npu, cell.cpu, cell.estimate) == (False, None, None, None)
+    assert cell.shift_px is not None
+
+
+def test_a_missing_toolchain_is_a_refusal_with_its_reason(measured: dict[str, tuple[Cell, dict[str, str]]]) -> None:
+    cell, _ = measured["qualcomm-htp-v75"]
+    assert cell.refused == "the toolchain qualcomm is not installed"
+    assert cell.form is None
+
+
+MATRIX = Matrix(
+    cells=(
+        Cell("a", "npu-1", form="seed", precision="int8", npu=9, cpu=0, shift_px=0.0421, shift_max_px=0.5, faces=24),
+        Cell("a", "npu-2", form="seed", precision="int8", npu=8, cpu=1, cpu_operators=("1 Softmax: too long",)),
+        Cell("a", "npu-3", refused="the graph | has\nno head."),
+        Cell("b", "npu-1", form="host", precision="int8", estimate=Estimate("compiler estimate", cycles=2_500_000)),
+    ),
+    models={"a": "68 points", "b": "5 points"},
+    tools={"tool": "1.2"},
+)
+
+
+def test_the_page_numbers_its_notes_and_keeps_its_tables_whole() -> None:
+    page = matrix_page(MATRIX)
+    assert "| npu-1 | yes | 9 | 0 | seed, int8 | 0.042 / 0.50 (24 faces) | - | - |" in page
+    assert "| npu-2 | yes [1] | 8 | 1 |" in page
+    assert "1. npu-2: 1 Softmax: too long." in page
+    assert "| npu-3 | no [2] | - |" in page
+    assert "2. npu-3: the graph | has no head." in page
+    assert "2.50 M cycles" in page
+    assert page.count("## ") == 2
+
+
+def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "matrix.json").write_bytes(matrix_bytes(MATRIX))
+    assert read_matrix(tmp_path / "matrix.json") == MATRIX
+    (tmp_path / "matrix.json").write_text("{}")
+    with pytest.raises(UserError, match=r"matrix has no field 'cells'.*npuface matrix"):
+        read_matrix(tmp_path / "matrix.json")
