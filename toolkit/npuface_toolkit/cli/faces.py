@@ -9,6 +9,8 @@ import typer
 
 from npuface_toolkit.cli.console import JsonOption, measured_table, output, table
 
+OnOption = Annotated[str, typer.Option("--on", help="host, or device for the NPU that the bundle was made for.")]
+
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the app."""
@@ -28,6 +30,7 @@ def run(
     passes: Annotated[
         int, typer.Option("--passes", min=1, help="How often the network sees a face; the second crop is its own.")
     ] = 1,
+    on: OnOption = "host",
     as_json: JsonOption = False,
 ) -> None:
     """Find the faces of a picture and their landmarks, in frame pixels.
@@ -40,7 +43,7 @@ def run(
 
     with output(as_json, "running") as result:
         frame = read_picture(picture)
-        with FaceAligner(bundle, detector=detector, threads=threads, passes=passes) as aligner:
+        with FaceAligner(bundle, detector=detector, threads=threads, passes=passes, on=on) as aligner:
             found = aligner.align(frame)
             description = aligner.description
         if draw:

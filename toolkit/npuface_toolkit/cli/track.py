@@ -15,6 +15,7 @@ import typer
 from npuface_runtime.pipeline import TrackedFrame
 from npuface_runtime.tracker import TrackedFace
 from npuface_toolkit.cli.console import CheckFailedError, JsonOption, output, table
+from npuface_toolkit.cli.faces import OnOption
 
 DetectorOption = Annotated[
     str, typer.Option("--detector", help="cascade, or the path of a YuNet or UltraFace ONNX file.")
@@ -39,6 +40,7 @@ def track(
     frames: Annotated[int | None, typer.Option("--frames", min=1, help="Stop after that many.")] = None,
     detector: DetectorOption = "cascade",
     threads: ThreadsOption = 1,
+    on: OnOption = "host",
     as_json: JsonOption = False,
 ) -> None:
     """Follow the faces of a video or camera; a face keeps its id.
@@ -50,7 +52,7 @@ def track(
 
     with output(as_json, "tracking") as result, ExitStack() as stack:
         opened = stack.enter_context(closing(open_source(source)))
-        tracker = stack.enter_context(FaceTracker(bundle, detector, threads, beside=opened.is_live))
+        tracker = stack.enter_context(FaceTracker(bundle, detector, threads, beside=opened.is_live, on=on))
         pipeline = stack.enter_context(Pipeline(opened, tracker))
         lines = [_line(frame) for frame in _until_interrupted(islice(pipeline, frames))]
         if out:
