@@ -1,0 +1,372 @@
+"""Toolchains: their data; installing them, refused, interrupted, gone on with; removal. Real environments, real pip."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import logging
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from npuface_export.bundle import workspace, write_bundle
+from npuface_export.compilers import compiler_by_name
+from npuface_export.target import targets
+from npuface_export.toolchains import Toolchain, install_toolchain, remove_toolchain, toolchain_by_name, toolchains
+from npuface_runtime.errors import UserError
+from npuface_runtime.manifest import Decode, HeatmapInfo, Landmarks, Manifest, Preprocess, TensorInfo
+from npuface_toolkit.cli import main
+
+TINY = Toolchain(
+    name="tiny",
+    title="Tiny's Compiler",
+    main="tiny-tool",
+    licence="the Tiny licence",
+    licence_url="https://tiny.example/licence",
+    disk_mb=1,
+    packages=("tiny_part==1.0", "tiny-tool==2.1"),
+    newest_python=(3, 99),
+)
+COMPILERS = sorted({target.compiler for target in targets().values() if target.compiler})
+COMMAND = "npuface toolchain install tiny"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "toolchains"
+    monkeypatch.setenv("NPUFACE_TOOLCHAINS", str(folder))
+    return folder
+
+
+def write_wheel(folder: Path, name: str, version: str) -> None:
+    """A wheel of one module, made without any tool."""
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": f"VERSION = '{version}'\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Dist: not-there==9\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = ""
+    for path, text in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+        record += f"{path},sha256={digest},{len(text)}\n"
+    folder.mkdir(exist_ok=True)
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        for path, text in {**files, f"{info}/RECORD": f"{record}{info}/RECORD,,\n"}.items():
+            wheel.writestr(path, text)
+
+
+def options(wheels: Path) -> tuple[str, ...]:
+    return "--no-index", "--find-links", str(wheels)
+
+
+def package_files(toolchain: Toolchain) -> Path:
+    (folder,) = toolchain.folder.glob("lib/python*/site-packages")
+    return folder
+
+
+def refused(**arguments: Any) -> UserError:
+    """The error of an installation that does not begin."""
+    toolchain = arguments.pop("toolchain", TINY)
+    with pytest.raises(UserError) as caught:
+        install_toolchain(toolchain, **{"accepted": True, **arguments})
+    assert caught.value.what == "cannot install the toolchain tiny"
+    assert not TINY.folder.exists()
+    return caught.value
+
+
+def problem(toolchain: Toolchain) -> str | None:
+    """What is wrong with a toolchain's data; None if nothing is."""
+    pins = [re.fullmatch(r"([A-Za-z0-9._-]+)==(\d[\w.]*)", requirement) for requirement in toolchain.requirements]
+    names = [re.sub(r"[-_.]+", "-", pin[1]).lower() for pin in pins if pin]
+    if len(names) < len(pins):
+        return "a package has no exact version"
+    if len(set(names)) < len(names):
+        return "a package is there twice"
+    if toolchain.main not in [requirement.partition("==")[0] for requirement in toolchain.requirements]:
+        return "its main package is not among the packages"
+    if not (toolchain.licence and toolchain.licence_url.startswith("https://")):
+        return "it names no licence with an address"
+    return None if toolchain.title and toolchain.disk_mb > 0 else "it has no title or takes no space"
+
+
+def test_every_toolchain_is_sound() -> None:
+    assert {"qualcomm", "rockchip"} <= set(toolchains())
+    assert {name: why for name, one in toolchains().items() if (why := problem(one))} == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"packages": ("tiny-tool>=2.1",)}, "a package has no exact version"),
+        ({"packages": ("tiny-tool",)}, "a package has no exact version"),
+        ({"packages": ("tiny-tool==2.*",)}, "a package has no exact version"),
+        ({"packages": ("tiny-tool==2.1", "tiny_tool==2.2")}, "a package is there twice"),
+        ({"main": "tiny"}, "its main package is not among the packages"),
+        ({"licence_url": ""}, "it names no licence with an address"),
+        ({"disk_mb": 0}, "it has no title or takes no space"),
+        ({}, None),
+    ],
+)
+def test_an_unsound_toolchain_is_caught(change: dict[str, Any], why: str | None) -> None:
+    assert problem(replace(TINY, **change)) == why
+
+
+@pytest.mark.parametrize("name", COMPILERS)
+def test_a_compiler_names_a_toolchain_that_there_is(name: str) -> None:
+    named = compiler_by_name(name).toolchain
+    assert named is None or named in toolchains()
+
+
+def test_an_unknown_toolchain_names_the_near_one() -> None:
+    with pytest.raises(UserError) as caught:
+        toolchain_by_name("rokchip")
+    assert "rockchip" in caught.value.why
+    assert caught.value.fix == "did you mean rockchip?"
+
+
+def test_without_the_licence_accepted_nothing_is_made() -> None:
+    error = refused(accepted=False)
+    assert error.why == "it comes under the Tiny licence (https://tiny.example/licence), which you have not accepted"
+    assert error.fix == f"read it, then run: {COMMAND} --accept-licence"
+
+
+def test_a_python_that_is_too_new_is_refused() -> None:
+    error = refused(toolchain=replace(TINY, newest_python=(3, 9)))
+    here = ".".join(map(str, sys.version_info[:2]))
+    assert error.why == f"its packages are for Python up to 3.9, {sys.executable} is {here}"
+    assert error.fix == "install Python 3.9 and name it with --python"
+
+
+@pytest.mark.parametrize("printed", [None, "hello", "exit 1"])
+def test_what_is_no_python_is_refused(tmp_path: Path, printed: str | None) -> None:
+    program = tmp_path / "program"
+    if printed is not None:
+        program.write_text(f"#!/bin/sh\n{printed if ' ' in printed else f'echo {printed}'}\n")
+        program.chmod(0o755)
+    assert refused(python=program).why == f"{program} is no Python"
+
+
+def test_a_missing_program_is_named() -> None:
+    error = refused(toolchain=replace(TINY, programs=("no-such-program",)))
+    assert error.why == "it needs the program no-such-program, which is not on the PATH"
+    assert error.fix == "install no-such-program"
+
+
+def test_a_disk_that_is_too_small_is_refused(tmp_path: Path) -> None:
+    error = refused(toolchain=replace(TINY, disk_mb=10**9))
+    assert error.why.startswith(f"it takes 1,000,000,000 MB, and {tmp_path} has ")
+    assert "NPUFACE_TOOLCHAINS" in error.fix
+
+
+def test_an_interrupted_installation_goes_on_where_it_stopped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    wheels = tmp_path / "wheels"
+    write_wheel(wheels, "tiny_part", "1.0")
+    # it was ended before pip came into the environment
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(TINY.folder)], check=True)
+    with pytest.raises(UserError) as caught:
+        install_toolchain(TINY, accepted=True, pip_options=options(wheels))
+    assert caught.value.why.startswith("pip cannot install tiny-tool==2.1; it printed:\n")
+    assert "No matching distribution found" in caught.value.why
+    assert caught.value.fix == f"mend that and run {COMMAND} again: it goes on where it stopped"
+    assert (TINY.version(), TINY.is_begun) == (None, True)
+    with pytest.raises(UserError, match="installed only in part, or with other versions"):
+        TINY.require()
+    part = package_files(TINY) / "tiny_part.py"
+    before = part.stat().st_mtime_ns
+    write_wheel(wheels, "tiny_tool", "2.1")
+    with caplog.at_level(logging.INFO, "npuface.toolchain"):
+        install_toolchain(TINY, accepted=True, pip_options=options(wheels))
+    assert caplog.messages == ["1 of 1: tiny-tool==2.1"]
+    assert part.stat().st_mtime_ns == before
+    assert (TINY.version(), TINY.is_begun, TINY.require()) == ("2.1", False, "2.1")
+    ready = json.loads((TINY.folder / "ready.json").read_text())
+    assert (ready["licence"], ready["licence_accepted"]) == ("the Tiny licence", True)
+    used = [str(TINY.python), "-c", "import tiny_part, tiny_tool; print(tiny_tool.VERSION)"]
+    assert subprocess.run(used, capture_output=True, text=True, check=True).stdout == "2.1\n"
+
+    # pip was killed within a package, whose list of files comes last
+    (package_files(TINY) / "tiny_part-1.0.dist-info" / "RECORD").unlink()
+    part.unlink()
+    TINY.forget_ready()
+    install_toolchain(TINY, accepted=True, pip_options=options(wheels))
+    assert part.is_file()
+
+    # other pins: the old note holds no longer, and is gone before a package changes
+    newer = replace(TINY, packages=("tiny_part==1.1", "tiny-tool==2.1"))
+    assert (newer.version(), newer.is_begun) == (None, True)
+    with pytest.raises(UserError, match=r"pip cannot install tiny_part==1\.1"):
+        install_toolchain(newer, accepted=True, pip_options=options(wheels))
+    assert TINY.version() is None
+
+    assert remove_toolchain(TINY)
+    assert list(TINY.folder.parent.iterdir()) == []
+    assert not remove_toolchain(TINY)
+
+
+def test_an_environment_whose_python_is_gone_is_no_toolchain() -> None:
+    installed(TINY)
+    assert TINY.version() == "2.1"
+    TINY.python.unlink()
+    assert TINY.version() is None
+
+
+def test_what_is_installed_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    installed(TINY)
+    with caplog.at_level(logging.INFO, "npuface.toolchain"):
+        install_toolchain(TINY, accepted=False)
+    assert caplog.messages == ["tiny is installed"]
+
+
+def test_a_folder_of_somebody_elses_is_neither_filled_nor_deleted() -> None:
+    own = TINY.folder / "thesis" / "chapter.txt"
+    own.parent.mkdir(parents=True)
+    own.write_text("words")
+    for act in (lambda: install_toolchain(TINY, accepted=True), lambda: remove_toolchain(TINY)):
+        with pytest.raises(UserError, match="something other than a toolchain is in "):
+            act()
+    assert [path for path in TINY.folder.rglob("*") if path.is_file()] == [own]
+
+
+def test_a_removal_that_was_interrupted_is_ended() -> None:
+    left = TINY.folder.with_name(".tiny.removed") / "lib"
+    left.mkdir(parents=True)
+    assert not remove_toolchain(TINY)
+    assert list(TINY.folder.parent.iterdir()) == []
+
+
+# the command
+
+
+def installed(toolchain: Toolchain) -> None:
+    """An environment without packages and with the note that it has them."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(toolchain.folder)], check=True)
+    toolchain.write_ready({})
+
+
+def run(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
+    with pytest.raises(SystemExit) as left:
+        main([*arguments, "--json"])
+    return int(left.value.code or 0), json.loads(capfd.readouterr().out)
+
+
+def test_the_command_lists_installs_and_removes(capfd: pytest.CaptureFixture[str]) -> None:
+    code, listed = run(capfd, "toolchain", "list")
+    first = next(one for one in listed["toolchains"] if one["name"] == "rockchip")
+    assert (code, first["version"], first["begun"]) == (0, None, False)
+    assert first["install"] == "npuface toolchain install rockchip"
+    assert first["licence_url"].startswith("https://")
+    code, refusal = run(capfd, "toolchain", "install", "rockchip")
+    assert code == 2
+    assert refusal["error"]["fix"].endswith("npuface toolchain install rockchip --accept-licence")
+    installed(toolchain_by_name("rockchip"))
+    code, made = run(capfd, "toolchain", "install", "rockchip")
+    assert (code, made["version"]) == (0, toolchain_by_name("rockchip").version())
+    assert run(capfd, "toolchain", "list")[1]["toolchains"] != listed["toolchains"]
+    assert run(capfd, "toolchain", "remove", "rockchip")[1]["removed"]
+    assert not run(capfd, "toolchain", "remove", "rockchip")[1]["removed"]
+    assert run(capfd, "toolchain", "list")[1] == listed
+    assert run(capfd, "toolchain", "install", "rokchip")[0] == 2
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_at_a_terminal_the_licence_is_shown_and_asked_for(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    with pytest.raises(SystemExit) as left:
+        main(["toolchain", "install", "rockchip"])
+    shown = capfd.readouterr()
+    assert left.value.code == 2
+    assert shown.out.strip() == ""
+    toolchain = toolchain_by_name("rockchip")
+    assert toolchain.licence in shown.err
+    assert toolchain.licence_url in shown.err
+    assert "Do you accept it?" in shown.err
+    assert not home.exists()
+
+
+def test_doctor_names_a_half_installed_one_and_does_not_fail(capfd: pytest.CaptureFixture[str]) -> None:
+    (toolchain_by_name("rockchip").folder / "bin").mkdir(parents=True)
+    with pytest.raises(SystemExit) as left:
+        main(["doctor"])
+    text = " ".join(capfd.readouterr().out.split())
+    assert left.value.code == 0
+    assert "incomplete: npuface toolchain install rockchip goes on" in text
+    assert "not installed: npuface toolchain install qualcomm brings it" in text
+
+
+def needing() -> list[str]:
+    """A target of every toolchain."""
+    found: dict[str, str] = {}
+    for target in targets().values():
+        if target.compiler and (name := compiler_by_name(target.compiler).toolchain):
+            found.setdefault(name, target.name)
+    return sorted(found.values())
+
+
+def test_targets_say_what_brings_their_compiler(capfd: pytest.CaptureFixture[str]) -> None:
+    code, listed = run(capfd, "targets")
+    assert code == 0
+    by_name = {one["name"]: one for one in listed["targets"]}
+    vela = by_name["ethos-u55-128"]
+    assert re.match(r"\d+\.\d+", vela["installed"])
+    assert (vela["missing"], vela["toolchain"]) == (None, None)
+    assert by_name["onnxruntime-cpu"]["installed"]
+    for name in needing():
+        one = by_name[name]
+        assert one["installed"] is None
+        assert one["missing"] == f"npuface toolchain install {one['toolchain']}"
+
+
+def bundle(out: Path, target: str) -> None:
+    """A bundle whose model is none: nothing of it may be read before the toolchain is found missing."""
+    with workspace(out) as folder:
+        (folder / "model.onnx").write_bytes(b"model")
+        manifest = Manifest(
+            name="none",
+            target=target,
+            engine="onnxruntime",
+            precision="float32",
+            files={},
+            input=TensorInfo("input", (1, 3, 8, 8), "float32", "NCHW"),
+            outputs=(TensorInfo("heatmaps", (1, 2, 4, 4), "float32", "NCHW"),),
+            preprocess=Preprocess((0.0,) * 3, (1.0,) * 3, 1.0),
+            landmarks=Landmarks("test", 2),
+            heatmap=HeatmapInfo(4, 4, (2.0, 2.0), (0.5, 0.5), "heatmaps"),
+            decode=Decode("host", "heatmaps", {"beta": 1.0}, 128),
+        )
+        write_bundle(out, folder, manifest, {"model": folder / "model.onnx"})
+
+
+@pytest.mark.parametrize("target", needing() or [None])
+def test_quantize_without_the_toolchain_stops_early(
+    target: str | None, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if target is None:
+        pytest.skip("no target's compiler is in a toolchain")
+    name = compiler_by_name(targets()[target].compiler or "").toolchain
+    out = tmp_path / "bundle"
+    bundle(out, target)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    shutil.rmtree(tmp_path / "toolchains", ignore_errors=True)
+    for command in (("quantize", str(out), "--calibration", str(tmp_path)), ("compile", str(out))):
+        code, refusal = run(capfd, *command)
+        assert code == 2
+        assert f"the toolchain {name} is not installed" in refusal["error"]["why"]
+        assert refusal["error"]["fix"] == f"run: npuface toolchain install {name}"
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle"]
