@@ -21,7 +21,7 @@ __all__ = [
     "compiler_by_name",
 ]
 
-_SHARED = ("compiler", "placement", "onnx_placement")
+_SHARED = ("compiler", "placement", "onnx_placement", "rockchip_graph", "rockchip_log")
 
 
 def compiler_by_name(name: str) -> Compiler:

@@ -9,14 +9,21 @@ from numpy.typing import NDArray
 
 from npuface_export.converters.converter import ModelFiles, Quantizer, check_pictures
 from npuface_export.converters.onnx_graph import load_onnx
+from npuface_export.converters.onnx_large_kernels import split_large_kernels
 from npuface_export.converters.onnxruntime import OnnxRuntime, written_onnx
 from npuface_export.converters.recipe import Recipe
+
+_LARGEST_KERNEL, _PIECE = 31, 16
+"""Cells along an axis that a convolution may have, and of the parts that RKNN-Toolkit2 makes of larger ones.
+Source: RKNN Compiler Support Operator List 2.3.0, Convolution, kernel_shape; rule seperate_large_kernel_conv of 2.5.0
+"""
 
 
 class Rknn(OnnxRuntime):
     """Converter to QDQ ONNX for Rockchip's NPUs (see converter.Converter); onnxruntime's CPU provider stands in.
 
     The toolkit makes float16 of what stays in float. It reads no 16-bit QuantizeLinear: those begin with opset 21.
+    Large kernels are split before they are quantized: the toolkit would do it afterwards, and make float16 of them.
     """
 
     safe_recipe = Recipe(decode="float16")
@@ -30,7 +37,8 @@ class Rknn(OnnxRuntime):
             decodes=("float16", "float32", "int8"),
             why="Rockchip's toolkit takes int8 from a quantized ONNX model, and makes float16 of what stays in float",
         )
-        return onnx_quantize.OnnxQuantizer(load_onnx(source.files["model"]), pictures, written_onnx, style)
+        model = split_large_kernels(load_onnx(source.files["model"]), _LARGEST_KERNEL, _PIECE)
+        return onnx_quantize.OnnxQuantizer(model, pictures, written_onnx, style)
 
 
 CONVERTER = Rknn()
