@@ -95,9 +95,14 @@ def commands_in(markdown: str) -> Iterator[list[str]]:
 
 
 def npuface_commands() -> dict[str, TyperCommand]:
+    """Every command by its words after npuface, such as `toolchain install`, and groups of commands too."""
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
-    return dict(group.commands)
+    found = dict(group.commands)
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            found |= {f"{name} {sub}": subcommand for sub, subcommand in command.commands.items()}
+    return found
 
 
 def wrong_command(words: Sequence[str], make_targets: set[str]) -> str | None:
@@ -108,12 +113,13 @@ def wrong_command(words: Sequence[str], make_targets: set[str]) -> str | None:
         return f"no make target {unknown[0]}" if unknown else None
     if not rest or rest[0] == "--help" or not rest[0].islower():
         return None
-    command = npuface_commands().get(rest[0])
-    if command is None:
-        return f"no command npuface {rest[0]}"
-    known = {"--help", *(option for parameter in command.params for option in parameter.opts)}
-    unknown = [word for word in rest if word.startswith("--") and word not in known]
-    return f"npuface {rest[0]} has no {unknown[0]}" if unknown else None
+    known = npuface_commands()
+    name = rest[0] if not isinstance(known.get(rest[0]), TyperGroup) else " ".join(rest[:2])
+    if name not in known:
+        return f"no command npuface {name}"
+    options = {"--help", *(option for parameter in known[name].params for option in parameter.opts)}
+    unknown = [word for word in rest if word.startswith("--") and word not in options]
+    return f"npuface {name} has no {unknown[0]}" if unknown else None
 
 
 def target_problem(target: Target) -> str | None:
@@ -200,6 +206,9 @@ def test_examples_in_the_help_exist(make_targets: set[str]) -> None:
     [
         ("```\n$ make everything\n```\n", "no make target everything"),
         ("Run\n\n    npuface fly away\n", "no command npuface fly"),
+        ("`npuface toolchain fly`", "no command npuface toolchain fly"),
+        ("`npuface toolchain install rockchip --now`", "npuface toolchain install has no --now"),
+        ("`npuface toolchain install rockchip --accept-licence`", None),
         ("```sh\nnpuface export x \\\n  --speed 3  # fast\n```\n", "npuface export has no --speed"),
         ("`.venv/bin/npuface export X --out Y` and `make demo`, then `make TARGET`", None),
     ],

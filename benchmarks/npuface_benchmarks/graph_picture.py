@@ -25,8 +25,8 @@ _INK = {NPU: "#ffffff", CPU: "#000000"}
 _BACKGROUND, _LINE, _TEXT = "#e2e8f0", "#475569", "#0f172a"
 _BOX = (1.12, 0.29)
 """Inches that a box is wide and high."""
-_EDGE, _ASPECT = 0.25, 1.45
-"""Inches around the graph, and its width over its height that is aimed at."""
+_EDGE, _NARROWEST, _ASPECT = 0.25, 9.5, 1.45
+"""Inches around the graph and for what is above it; the width of a graph over its height that is aimed at."""
 _TITLE_SIZE, _TEXT_SIZE, _LABEL_SIZE, _LINE_HEIGHT = 14, 10, 7, 0.19
 _ONE_LINE = 16
 _ARROW = {"arrowstyle": "-|>", "color": _LINE, "linewidth": 0.8, "mutation_scale": 6, "shrinkA": 0, "shrinkB": 0}
@@ -67,8 +67,9 @@ def write_graph(path: Path, placement: Placement, title: str, kind: str) -> None
 def graph_figure(placement: Placement, title: str, kind: str) -> Figure:
     """The figure of a graph (see write_graph); the box of operator 7 has the gid `operator-7`."""
     layout = lay_out(placement.operators, _ASPECT * _BOX[1] / _BOX[0])
-    width = max(layout.width * _BOX[0], 7.0) + 2 * _EDGE
-    head = [*_wrap(title, width, _TITLE_SIZE), *_wrap(kind, width, _TEXT_SIZE)]
+    width = max(layout.width * _BOX[0], _NARROWEST) + 2 * _EDGE
+    titles = _wrap(title, width, _TITLE_SIZE)
+    head = [*titles, *_wrap(kind, width, _TEXT_SIZE)]
     reasons = [line for text in _reasons(placement) for line in _wrap(text, width, _TEXT_SIZE)]
     above = (len(head) + 2.4) * _LINE_HEIGHT * 1.25 + _EDGE
     below = (len(reasons) + bool(reasons)) * _LINE_HEIGHT + _EDGE
@@ -79,12 +80,11 @@ def graph_figure(placement: Placement, title: str, kind: str) -> Figure:
     axes.set(xlim=(0, layout.width), ylim=(layout.height, 0))
     axes.set_axis_off()
     _draw(axes, placement.operators, layout)
-    titles = len(_wrap(title, width, _TITLE_SIZE))
     top, step = 1 - _EDGE / height, _LINE_HEIGHT * 1.25 / height
     for number, line in enumerate(head):
-        size, weight = (_TITLE_SIZE, "bold") if number < titles else (_TEXT_SIZE, "normal")
-        figure.text(left, top - number * step, line, size=size, weight=weight, color=_TEXT, va="top")
-    _legend(figure, placement, (left, top - (len(head) + 0.2) * step))
+        size, weight, lower = (_TITLE_SIZE, "bold", 0.0) if number < len(titles) else (_TEXT_SIZE, "normal", 0.25)
+        figure.text(left, top - (number + lower) * step, line, size=size, weight=weight, color=_TEXT, va="top")
+    _legend(figure, placement, (left, top - (len(head) + 0.5) * step))
     text = "\n".join(reasons)
     figure.text(left, (below - _LINE_HEIGHT) / height, text, size=_TEXT_SIZE, color=_TEXT, va="top", linespacing=1.3)
     return figure
@@ -175,6 +175,6 @@ def _reasons(placement: Placement) -> list[str]:
 
 
 def _wrap(text: str, inches: float, size: float) -> list[str]:
-    """Lines of a text that is drawn that wide: a character is about 0.6 of its size wide, which is in 1/72 inch."""
+    """Lines of a text that is drawn that wide: a character is about 0.57 of its size wide, which is in 1/72 inch."""
     printable = "".join(c if c.isprintable() else "?" for c in text)
-    return textwrap.wrap(printable, max(20, int((inches - 2 * _EDGE) * 72 / (0.6 * size))))
+    return textwrap.wrap(printable, max(20, int((inches - 2 * _EDGE) * 72 / (0.57 * size))))

@@ -44,6 +44,7 @@ def test_help_names_every_command_with_an_example() -> None:
         "bench",
         "run",
         "targets",
+        "toolchain",
         "doctor",
     ):
         assert command in shown.stdout

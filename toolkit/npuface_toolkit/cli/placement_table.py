@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from npuface_export.compilers import Placement
     from npuface_runtime.manifest import Manifest
 
-_CLASS = re.compile(r"^(\w+\.)+_?[^_]+_?")
+_CLASS = re.compile(r"^(?:\w+\.)+_?[A-Z][A-Za-z0-9]*(?:_|$)")
 """Package, module and class before the module's own name, as in torch.nn.modules.conv.Conv2d_first."""
 
 
@@ -80,7 +80,7 @@ def write_picture(path: Path, placement: Placement, manifest: Manifest, bundle: 
     title = f"{bundle.resolve().name}: {manifest.name}, {manifest.precision}, for {manifest.target}"
     kind = (
         f"Where each operator runs, as {who} placed it when it compiled the model; nothing here ran on a device. "
-        "Numbers: the order of execution, as in npuface explain --operators."
+        "Numbers: the order in which they run, as npuface explain --operators lists them."
     )
     write_graph(path, placement, title, kind)
 
