@@ -56,7 +56,8 @@ class Rockchip:
             answer = self._call(model, target, work, pictures)
             log = read_build_log((work / answer["printed"]).read_text(encoding="utf-8", errors="replace"))
             reason = target.compiler_options.get("cpu", _ON_CPU)
-            placement = placement_of(source, _own_graph(work / answer["graph"]), log, reason)
+            own = onnx.load_model_from_string((work / answer["graph"]).read_bytes())  # its operators pass no checker
+            placement = placement_of(source, own, log, reason)
             outputs = _outputs(work / answer["outputs"], source, len(pictures)) if pictures else None
             artifact = (work / _ARTIFACT).replace(folder / _ARTIFACT)
         emulation = Emulation(f"RKNN-Toolkit2 {version}, simulator", outputs) if outputs else None
@@ -79,18 +80,6 @@ class Rockchip:
         }
         toolchain, worker = toolchain_by_name(self.toolchain), WORKERS / "rockchip.py"
         return call_worker(toolchain, worker, request, work, task=f"compile for {target.name}", timeout=self.timeout)
-
-
-def _own_graph(path: Path) -> onnx.ModelProto:
-    """The toolkit's graph, with operators of its own: no checker knows them."""
-    if not path.is_file():
-        why = f"it left no {path.name}, its own graph of the model"
-        raise UserError(
-            "cannot tell what Rockchip's layers come from",
-            why,
-            "use the version that `npuface toolchain install` brings",
-        )
-    return onnx.load_model_from_string(path.read_bytes())
 
 
 def _outputs(path: Path, model: onnx.ModelProto, count: int) -> list[list[Tensor]]:

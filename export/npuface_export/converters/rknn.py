@@ -13,9 +13,9 @@ from npuface_export.converters.onnx_large_kernels import split_large_kernels
 from npuface_export.converters.onnxruntime import OnnxRuntime, written_onnx
 from npuface_export.converters.recipe import Recipe
 
-_LARGEST_KERNEL, _PIECE = 31, 16
-"""Cells along an axis that a convolution may have, and of the parts that RKNN-Toolkit2 makes of larger ones.
-Source: RKNN Compiler Support Operator List 2.3.0, Convolution, kernel_shape; rule seperate_large_kernel_conv of 2.5.0
+_LARGEST_KERNEL = 16
+"""Cells along an axis of the convolutions that RKNN-Toolkit2 2.5.0 makes of larger ones, by its rule
+seperate_large_kernel_conv; it leaves those alone.
 """
 
 
@@ -37,7 +37,7 @@ class Rknn(OnnxRuntime):
             decodes=("float16", "float32", "int8"),
             why="Rockchip's toolkit takes int8 from a quantized ONNX model, and makes float16 of what stays in float",
         )
-        model = split_large_kernels(load_onnx(source.files["model"]), _LARGEST_KERNEL, _PIECE)
+        model = split_large_kernels(load_onnx(source.files["model"]), _LARGEST_KERNEL)
         return onnx_quantize.OnnxQuantizer(model, pictures, written_onnx, style)
 
 
