@@ -81,8 +81,7 @@ def calibrated(bundle: Path, calibration: Path | CalibrationFaces) -> Calibrated
     """
     manifest = Manifest.load(bundle)
     target = target_by_name(manifest.target)
-    if "int8" not in target.precisions:
-        raise UserError(f"cannot quantize for {target.name}", "it does not run INT8", "use the float bundle as it is")
+    check_int8(target)
     converter = converter_by_name(target.converter)
     source, exact = float_half(manifest, bundle)
     if isinstance(calibration, CalibrationFaces):
@@ -91,6 +90,18 @@ def calibrated(bundle: Path, calibration: Path | CalibrationFaces) -> Calibrated
         faces = calibration_faces(calibration, exact.input_shape, exact.preprocess.margin)
     pictures = [as_nchw(normalise(picture, exact), exact.input.layout) for picture in faces.varied]
     return Calibrated(target, converter, exact, source, faces, converter.quantizer(source, pictures))
+
+
+def check_int8(target: Target) -> None:
+    """Refuse a target that does not run INT8.
+
+    Raises:
+        UserError: what to do with the float bundle instead.
+    """
+    if "int8" not in target.precisions:
+        fix = "use the float bundle as it is" if target.compiler is None else "run npuface compile on the float bundle"
+        why = f"INT8 is not made for it, only {' and '.join(target.precisions)}"
+        raise UserError(f"cannot quantize for {target.name}", why, fix)
 
 
 def float_half(manifest: Manifest, bundle: Path) -> tuple[ModelFiles, Manifest]:

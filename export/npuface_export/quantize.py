@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from npuface_export.bundle import cpu_placement, tool_versions, workspace, write_bundle
-from npuface_export.calibrated import FLOAT_ROLES, Calibrated, calibrated
+from npuface_export.calibrated import FLOAT_ROLES, Calibrated, calibrated, check_int8
 from npuface_export.calibration import CalibrationFaces, corners, coverage
 from npuface_export.compile import Faces, check_compiler, compile_model
 from npuface_export.converters import Recipe, target_recipe
@@ -49,6 +49,7 @@ def quantize_bundle(
             engine has no kernels for the recipe, or the result cannot be written.
     """
     target = target_by_name(Manifest.load(bundle).target)  # before anything is said of where the result goes
+    check_int8(target)
     check_compiler(target)
     out = out or bundle
     with workspace(out) as folder:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -41,20 +43,24 @@ def body_of(model: ForeignModel, head: Head) -> Body:
     """
     part = model.graph.between(model.graph.inputs, head.tensors)
     graph = OnnxModule(part).eval()
-    _assert_parity(model, head, graph)
+    assert_parity(model, head.tensors, graph)
     return Body(graph, head.assemble, model.is_nchw).eval()
 
 
-def _assert_parity(model: ForeignModel, head: Head, graph: OnnxModule) -> None:
-    """The tensors in front of the head, from torch and from the file as it was given, vendor operators and all."""
+def assert_parity(model: ForeignModel, tensors: Sequence[str], graph: OnnxModule) -> None:
+    """Compare what leaves `graph`, the named tensors, with the file as it was given, vendor operators and all.
+
+    Raises:
+        UserError: they differ by more than TOLERANCE on noise, or onnxruntime does not open the file.
+    """
     inner = onnx.ModelProto()
     inner.CopyFrom(model.original)
     known = {name for node in inner.graph.node for name in node.output}
-    gone = [name for name in head.tensors if name not in known]
+    gone = [name for name in tensors if name not in known]
     if gone:
         raise UserError("cannot prove the network", f"the original has no tensor {gone[0]!r}", "name another tensor")
     del inner.graph.output[:]
-    inner.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in head.tensors)
+    inner.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in tensors)
     try:
         session = onnxruntime.InferenceSession(inner.SerializeToString(), providers=["CPUExecutionProvider"])
     except (RuntimeError, onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument) as error:
@@ -67,7 +73,7 @@ def _assert_parity(model: ForeignModel, head: Head, graph: OnnxModule) -> None:
         with torch.no_grad():
             found = graph(torch.from_numpy(picture))
         made = found if isinstance(found, tuple) else (found,)
-        for name, ours, theirs in zip(head.tensors, made, expected, strict=True):
+        for name, ours, theirs in zip(tensors, made, expected, strict=True):
             difference = float(np.abs(ours.numpy() - theirs).max() / max(np.abs(theirs).max(), 1e-12))
             if not difference <= TOLERANCE:
                 why = f"{name!r} differs by {difference:.1e} of the largest value, over {TOLERANCE:.0e}"
