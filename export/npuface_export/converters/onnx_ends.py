@@ -29,7 +29,8 @@ def integer_ends(model: onnx.ModelProto) -> onnx.ModelProto:
             maker.output[:] = [value.name if name == stored else name for name in maker.output]
             value.type.tensor_type.elem_type = types[stored]
             _read_instead(cut, stored, value.name)
-    kept = [info for info in cut.graph.value_info if info.name not in {v.name for v in cut.graph.output}]
+    ends = {value.name for value in (*cut.graph.input, *cut.graph.output)}
+    kept = [info for info in cut.graph.value_info if info.name not in ends]
     del cut.graph.value_info[:]
     cut.graph.value_info.extend(kept)
     inferred = shape_inference.infer_shapes(cut)

@@ -20,6 +20,7 @@ from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 from npuface_export.converters.converter import ModelFiles
 from npuface_export.converters.onnx_ends import integer_ends
 from npuface_export.converters.onnx_graph import HEATMAPS, PICTURES, downstream
+from npuface_export.converters.onnx_one_type import one_type
 from npuface_export.converters.ranges import Observer, Range, mirrored
 from npuface_export.converters.recipe import Recipe, check_layers, check_recipe
 from npuface_export.quiet import quiet_tools
@@ -44,6 +45,7 @@ class QdqStyle:
         wide: the 16-bit type of a decode: signed and symmetric, or unsigned.
         casts_half: whether a float16 decode stands in the file; if not, the reader makes it of what stays in float.
         integer_ends: whether the picture enters and the results leave as the integers that they are quantized to.
+        one_type: whether an operator must not mix types of 8 and 16 bits.
     """
 
     decodes: tuple[str, ...]
@@ -51,6 +53,7 @@ class QdqStyle:
     wide: Any = QuantType.QInt16
     casts_half: bool = False
     integer_ends: bool = False
+    one_type: bool = False
 
 
 class OnnxQuantizer:
@@ -90,6 +93,8 @@ class OnnxQuantizer:
             quantized = _qdq(model, ranges, kept, overrides)
             if recipe.decode == "float16" and self._style.casts_half:
                 quantized = _half(quantized, self._decode)
+            if self._style.one_type:
+                quantized = one_type(quantized)
             if self._style.integer_ends:
                 quantized = integer_ends(quantized)
         return self._written(quantized, folder / "model.onnx")

@@ -17,7 +17,8 @@ class Qnn(OnnxRuntime):
     """Converter to QDQ ONNX for the Hexagon NPU (see converter.Converter); onnxruntime's CPU provider stands in for it.
 
     The whole graph is quantized: uint8 activations with int8 weights in the body, uint16 activations in the decode.
-    The picture enters as uint8 and the results leave as integers.
+    The picture enters as uint8 and the results leave as integers. An operator that mixes 8 and 16 bits would run in
+    float there, which the HTP v68 refuses.
     Source: https://onnxruntime.ai/docs/execution-providers/QNN-ExecutionProvider.html
     """
 
@@ -35,6 +36,7 @@ class Qnn(OnnxRuntime):
             why="the Hexagon NPU computes in int8, in uint16 with int8 weights, and what stays in float in float16",
             wide=QuantType.QUInt16,
             integer_ends=True,
+            one_type=True,
         )
         return onnx_quantize.OnnxQuantizer(load_onnx(source.files["model"]), pictures, written_onnx, style)
 

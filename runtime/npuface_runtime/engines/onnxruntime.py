@@ -11,9 +11,9 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from npuface_runtime.engines.engine import Array, Session, TensorSpec, choose_outputs, only_input, unloadable
 
-_FAILURES = tuple(v for v in vars(native).values() if isinstance(v, type) and issubclass(v, Exception))
+FAILURES = tuple(v for v in vars(native).values() if isinstance(v, type) and issubclass(v, Exception))
 """ONNX Runtime's exceptions have no base of their own."""
-_ERRORS_ONLY = 3
+ERRORS_ONLY = 3
 _DTYPES = {"float": "float32", "double": "float64"}
 """ONNX's names of element types that differ from numpy's."""
 
@@ -29,15 +29,20 @@ def open_model(files: Mapping[str, Path], threads: int, outputs: Sequence[str] |
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = ERRORS_ONLY
     # idle threads that spin take a camera's cores from everything else, another session's threads included
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # x86 without VNNI sums uint8 x int8 in 16 bits, which saturate: landmarks moved by 0.17 heatmap px instead of 0.05
     options.add_session_config_entry("session.x64quantprecision", "1")
     try:
         model = onnxruntime.InferenceSession(str(files["model"]), options, providers=["CPUExecutionProvider"])
-    except _FAILURES as error:
+    except FAILURES as error:
         raise unloadable("ONNX Runtime", files, error) from error
+    return session_of(model, files, outputs, f"ONNX Runtime {onnxruntime.__version__}, CPU, threads: {threads}")
+
+
+def session_of(model: Any, files: Mapping[str, Path], outputs: Sequence[str] | None, description: str) -> Session:
+    """The session of an open ONNX Runtime model, on whatever it was opened; see open_session for the outputs."""
     picture = _spec(only_input(model.get_inputs(), files))
     every = [_spec(tensor) for tensor in model.get_outputs()]
     chosen = [every[i] for i in choose_outputs([{spec.name} for spec in every], outputs, files)]
@@ -47,5 +52,4 @@ def open_model(files: Mapping[str, Path], threads: int, outputs: Sequence[str] |
         results: list[Array] = model.run(names, {picture.name: value})
         return results
 
-    description = f"ONNX Runtime {onnxruntime.__version__}, CPU, threads: {threads}"
-    return Session(description, picture, chosen, infer, _FAILURES)
+    return Session(description, picture, chosen, infer, FAILURES)
