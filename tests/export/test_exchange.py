@@ -13,21 +13,12 @@ from typing import Any
 
 import psutil
 import pytest
+from tiny_toolchain import TINY
 
 from npuface_export.bundle import workspace
 from npuface_export.toolchains import Toolchain, call_worker
 from npuface_runtime.errors import UserError
 
-TINY = Toolchain(
-    name="tiny",
-    title="Tiny's Compiler",
-    main="tiny-tool",
-    licence="the Tiny licence",
-    licence_url="https://tiny.example/licence",
-    disk_mb=1,
-    packages=("tiny-tool==1.0",),
-    newest_python=(3, 99),
-)
 HEAD = "import json, os, signal, subprocess, sys, tempfile, time\n"
 ANSWER = "open(sys.argv[2], 'w').write({})\n"
 
@@ -105,7 +96,11 @@ def test_nothing_of_ours_is_seen_by_a_worker(tmp_path: Path, monkeypatch: pytest
     ("script", "why", "fix"),
     [
         ("print('boom'); sys.exit(3)", r"failed with exit status 3; it printed:\nboom\n\(all", "read the log"),
-        ("raise ValueError('no such layer')", r"failed with exit status 1; it printed:\n(?s:.*)no such layer", "read the log"),
+        (
+            "raise ValueError('no such layer')",
+            r"failed with exit status 1; it printed:\n(?s:.*)no such layer",
+            "read the log",
+        ),
         ("sys.exit(4)", r"failed with exit status 4 and printed nothing \(its log is", "read the log"),
         ("print('last'); os.kill(os.getpid(), signal.SIGSEGV)", r"was ended by SIGSEGV; it printed:\nlast", "read"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "was ended by SIGKILL and printed nothing", "memory enough"),
