@@ -130,7 +130,7 @@ def target_problem(target: Target) -> str | None:
         return f"there is no converter {target.converter}"
     if target.compiler is not None and find_spec(f"npuface_export.compilers.{target.compiler}") is None:
         return f"there is no compiler {target.compiler}"
-    if not target.precisions or not set(target.precisions) <= {"float32", "int8"}:
+    if not target.precisions or not set(target.precisions) <= {"float32", "float16", "int8"}:
         return f"its precisions are {target.precisions}"
     without = [name for name, limit in (target.operators or {}).items() if not limit.source]
     return f"no source is given for {', '.join(without)}" if without or not target.source else None

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from npuface_export.compilers.compiler import ESTIMATED, Compilation, Estimate, Tensor
 from npuface_export.compilers.placement import BODY, CPU, DECODE, NPU, PlacedOperator, Placement
+from npuface_export.converters.litert_layers import module_of
 from npuface_export.converters.tflite_graph import HEATMAPS, Graph
 from npuface_export.target import Target
 from npuface_runtime.errors import UserError
@@ -145,7 +146,7 @@ def _placement(source: Graph, compiled: Graph, log: str) -> Placement:
         tensor = source.name(operator.outputs[0])
         placed.append(
             PlacedOperator(
-                name=tensor.rstrip(";"),
+                name=module_of(tensor),
                 operator=source.operator_name(operator),
                 device=CPU if tensor in on_cpu else NPU,
                 part=DECODE if tensor in decode else BODY,
@@ -160,7 +161,7 @@ def _placement(source: Graph, compiled: Graph, log: str) -> Placement:
 def _added(compiled: Graph, tensors: set[str], reasons: Mapping[str, str]) -> list[PlacedOperator]:
     """Operators on the CPU that the compiler put in itself."""
     return [
-        PlacedOperator(name.rstrip(";"), compiled.operator_name(operator), CPU, BODY, (), reasons.get(name))
+        PlacedOperator(module_of(name), compiled.operator_name(operator), CPU, BODY, (), reasons.get(name))
         for operator in compiled.operators
         if (name := compiled.name(operator.outputs[0])) in tensors
     ]

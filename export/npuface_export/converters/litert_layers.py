@@ -40,15 +40,18 @@ def body_layers(graph: Graph) -> dict[str, list[Any]]:
             ahead |= dict.fromkeys(map(int, op.outputs), op)
             continue
         if layer is None:
-            layer = _unique(_module(graph.name(int(op.outputs[0]))) or graph.operator_name(op).lower(), layers)
+            layer = _unique(module_of(graph.name(int(op.outputs[0]))) or graph.operator_name(op).lower(), layers)
             layers[layer] = [ahead[int(i)] for i in op.inputs if int(i) in ahead]
         layers[layer].append(op)
         made_by |= dict.fromkeys(map(int, op.outputs), layer)
     return layers
 
 
-def _module(tensor: str) -> str:
-    """The torch module that a tensor comes from: package.Class_name/package.Class_name;... -> name.name."""
+def module_of(tensor: str) -> str:
+    """The torch module that a tensor comes from: package.Class_name/package.Class_name;... -> name.name.
+
+    A tensor of another origin has its own name.
+    """
     path = tensor.split(";;")[-1].split(";")[0].split("/")
     names = [re.sub(r"^[^_]*_", "", step.rsplit(".", 1)[-1].lstrip("_")) for step in path[_WRAPPERS:]]
     return ".".join(names) or tensor.split(";")[0]
