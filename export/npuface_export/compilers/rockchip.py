@@ -103,12 +103,12 @@ def _estimate(log: BuildLog, placement: Placement) -> Estimate:
             cycles[layer.operator] += layer.cycles
     unestimated = sorted({layer.operator for layer in layers if not layer.cycles})
     wide = Counter(
-        layer.dtype
+        layer.dtype.lower()
         for layer, placed in zip(layers, placement.operators, strict=True)
         if placed.part != DECODE and layer.dtype != "INT8"
     )
     notes = [_UNESTIMATED.format(kinds=", ".join(unestimated))] if unestimated else []
-    notes += [f"{count} layers of the body are {dtype}" for dtype, count in sorted(wide.items())]
+    notes += [f"{count} layers of the body are in {dtype}" for dtype, count in sorted(wide.items())]
     return Estimate(
         kind=ESTIMATED,
         cycles=sum(layer.cycles for layer in layers),
