@@ -30,7 +30,10 @@ def open_device(manifest: Manifest, files: Mapping[str, Path], threads: int = 1)
     """
     what = f"cannot run {manifest.name} on {manifest.target}"
     if manifest.device is None:
-        raise UserError(what, f"its bundle is for the engine {manifest.engine}, on any machine", HOST)
+        compiled = "device" in manifest.files
+        why = "no engine runs the NPU's file from Python" if compiled else f"{manifest.engine} runs it on any machine"
+        other = "run it there by the vendor's own library and finish with npuface c-header, or " if compiled else ""
+        raise UserError(what, why, other + HOST)
     engine = manifest.device.engine
     if engine not in DEVICES:
         raise UserError(what, f"this runtime has no device engine {engine!r}, it has {', '.join(DEVICES)}", HOST)
