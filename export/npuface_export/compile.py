@@ -145,7 +145,7 @@ def compile_model(
     compiler = compiler_by_name(target.compiler)
     pictures = _spread(faces.pictures, EMULATED_FACES) if compiler.emulates else []
     entered = [normalise(picture, manifest) for picture in pictures]
-    made = compiler.compile(files["model"], target, folder, entered)
+    made = compiler.compile(files[target.compiles], target, folder, entered)
     manifest = replace(
         manifest,
         placement=made.placement.as_json() if made.placement else None,

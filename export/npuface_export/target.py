@@ -27,13 +27,14 @@ class OperatorLimit:
 
     Attributes:
         dtypes: element types it runs in.
-        max_kernel_height, max_kernel_area: largest kernel, where there is a limit.
+        max_kernel_height, max_kernel_width, max_kernel_area: largest kernel, where there is a limit.
         max_stride: largest stride along either axis, where there is a limit.
         source: the page or report that the limit comes from.
     """
 
     dtypes: tuple[str, ...] = ()
     max_kernel_height: int | None = None
+    max_kernel_width: int | None = None
     max_kernel_area: int | None = None
     max_stride: int | None = None
     source: str = ""
@@ -44,6 +45,8 @@ class OperatorLimit:
             height, area = need.kernel[0], need.kernel[0] * need.kernel[1]
             if self.max_kernel_height is not None and height > self.max_kernel_height:
                 return f"{need.operator} kernel {need.kernel} is higher than {self.max_kernel_height}"
+            if self.max_kernel_width is not None and need.kernel[1] > self.max_kernel_width:
+                return f"{need.operator} kernel {need.kernel} is wider than {self.max_kernel_width}"
             if self.max_kernel_area is not None and area > self.max_kernel_area:
                 return f"{need.operator} kernel {need.kernel} has more than {self.max_kernel_area} cells"
         if need.stride is not None and self.max_stride is not None and max(need.stride) > self.max_stride:
@@ -97,6 +100,7 @@ class Target:
         title: for people.
         converter: which of npuface_export.converters makes its model file.
         compiler: which of npuface_export.compilers compiles that file; None where the engine runs it as it is.
+        compiles: which model of a bundle the compiler takes: "model", or "float" where it quantizes by itself.
         compiler_options: handed to the compiler.
         precisions: what can run there, of "float32", "float16" and "int8".
         is_npu: False for a CPU engine.
@@ -117,6 +121,7 @@ class Target:
     is_npu: bool
     source: str
     compiler: str | None = None
+    compiles: str = "model"
     compiler_options: Mapping[str, str] = field(default_factory=dict)
     operators: Mapping[str, OperatorLimit] | None = None
     operators_from: str | None = None

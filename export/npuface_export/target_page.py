@@ -92,6 +92,8 @@ def _limits(limit: OperatorLimit) -> str:
     parts = []
     if limit.max_kernel_height is not None:
         parts.append(f"kernel height <= {limit.max_kernel_height}")
+    if limit.max_kernel_width is not None:
+        parts.append(f"kernel width <= {limit.max_kernel_width}")
     if limit.max_kernel_area is not None:
         parts.append(f"kernel area <= {limit.max_kernel_area}")
     if limit.max_stride is not None:
