@@ -149,11 +149,15 @@ def test_emulated_outputs_are_the_htps_own(name: str, safe: ModelFiles, tmp_path
 
 
 @needs_toolchain
-@pytest.mark.parametrize(("form", "decode"), [("seed", "int8"), ("seed", "int16"), ("relative-threshold", "int8")])
+@pytest.mark.parametrize(
+    ("form", "decode"),
+    [("seed", "int8"), ("seed", "int16"), ("relative-threshold", "int8"), ("threshold-marginals", "int16")],
+)
 def test_other_forms_run_on_the_npu_as_well(form: str, decode: str, tmp_path: Path) -> None:
     made = COMPILER.compile(_quantized(form, decode).files["model"], _without_float(TARGET), tmp_path)
     assert made.placement is not None
     assert made.placement.cpu == 0
+    assert [node.op_type for node in onnx.load(made.artifact).graph.node] == ["EPContext"]
 
 
 @needs_toolchain

@@ -101,22 +101,26 @@ def _check_target(found: Mapping[str, Any], target: Target, task: str) -> None:
 
 
 def _placement(source: onnx.ModelProto, answer: Mapping[str, Any], task: str) -> Placement:
-    """Operators that the QNN provider did not take by their names are on the CPU."""
+    """All on the NPU where the artifact is one EPContext node, which holds no operator of the model.
+
+    Otherwise those are on the CPU that the QNN provider did not take by their names.
+    """
+    if answer["nodes"] == [_CONTEXT]:
+        return onnx_placement(source, {})
     names = {node.name for node in onnx_operators(source)}
 
     def known(name: str) -> str:
         return name if name in names else _LAYOUT.sub("", name)
 
-    taken = {known(name) for name in answer["npu"]}
-    reasons = {known(name): reason for name, reason in answer["reasons"].items()}
-    placement = onnx_placement(source, {name: reasons.get(name) for name in names - taken})
-    if placement.cpu == 0 and answer["nodes"] != [_CONTEXT]:
+    left = names - {known(name) for name in answer["npu"]}
+    if not left:
         raise UserError(
             f"cannot {task}",
             f"the artifact is not one {_CONTEXT} node but {', '.join(answer['nodes'])}",
             "use another version of onnxruntime-qnn",
         )
-    return placement
+    reasons = {known(name): reason for name, reason in answer["reasons"].items()}
+    return onnx_placement(source, {name: reasons.get(name) for name in left})
 
 
 def _emulation(work: Path, pictures: int, outputs: int, target: Target, version: str) -> Emulation | None:

@@ -28,6 +28,8 @@ from npuface_export.quiet import quiet_tools
 _WIDE = ("float32",)
 _FOLLOWERS = ("Clip", "Relu", "Reshape", "Transpose", "Resize", "MaxPool", "Pad", "Flatten", "Identity")
 """Operators that compute nothing new: they are part of the layer that makes what they read."""
+_LEFT_OUT = ("Sub",)
+"""Operators that onnxruntime's quantizer leaves in float unless it is told to."""
 _OPSET_16_BIT = 21
 """The first with QuantizeLinear to 16 bits."""
 _HEADROOM = 1.5
@@ -90,7 +92,7 @@ class OnnxQuantizer:
             ranges = ranges | {name: self._widened(name, symmetric) for name in made}
             overrides = {name: [{"quant_type": self._style.wide, "symmetric": symmetric}] for name in made}
         with quiet_tools():
-            quantized = _qdq(model, ranges, kept, overrides)
+            quantized = _qdq(model, ranges, kept, overrides, _LEFT_OUT if self._style.one_type else ())
             if recipe.decode == "float16" and self._style.casts_half:
                 quantized = _half(quantized, self._decode)
             if self._style.one_type:
@@ -154,7 +156,11 @@ def _session(model: onnx.ModelProto, outputs: Sequence[str]) -> Any:
 
 
 def _qdq(
-    model: onnx.ModelProto, ranges: dict[str, Range], kept: list[str], overrides: dict[str, list[dict[str, Any]]]
+    model: onnx.ModelProto,
+    ranges: dict[str, Range],
+    kept: list[str],
+    overrides: dict[str, list[dict[str, Any]]],
+    more: tuple[str, ...],
 ) -> onnx.ModelProto:
     """The model with QuantizeLinear and DequantizeLinear around every operator that is not `kept`."""
     seen = {name: TensorData(lowest=np.float32(low), highest=np.float32(high)) for name, (low, high) in ranges.items()}
@@ -167,7 +173,7 @@ def _qdq(
         tensors_range=TensorsData(CalibrationMethod.MinMax, seen),
         nodes_to_quantize=[],
         nodes_to_exclude=kept,
-        op_types_to_quantize=sorted({*QLinearOpsRegistry, *QDQRegistry}),
+        op_types_to_quantize=sorted({*QLinearOpsRegistry, *QDQRegistry, *more}),
         extra_options={"WeightSymmetric": True, "ActivationSymmetric": False, "TensorQuantOverrides": overrides},
     )
     tool.quantize_model()
