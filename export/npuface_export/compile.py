@@ -74,7 +74,7 @@ def compile_bundle(
         raise UserError(f"cannot compile the bundle {bundle}", "it is not INT8", "run npuface quantize on it first")
     crops = pictures or face_crops(manifest.input_shape, manifest.preprocess.margin)
     faces = Faces(crops, lambda some: _float_cells(manifest, bundle, some))
-    files = {role: manifest.file(bundle, role) for role in manifest.files}
+    files = {role: manifest.file(bundle, role) for role in (*manifest.files, target.compiles)}
     out = out or bundle
     with workspace(out) as folder:
         aimed = replace(manifest, target=target.name, device=target.device)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import torch
 from small_networks import SIZE, small_network
 
+from npuface_export.compile import compile_bundle
 from npuface_export.compilers import compiler_by_name
 from npuface_export.compilers.sony import estimate_of
 from npuface_export.decode import HeatmapSpec, form_by_name
@@ -78,6 +81,16 @@ def test_a_kernel_that_is_too_large_is_refused_by_node_with_the_converters_reaso
     assert "kernel size, value: (16, 1), reason: Kernel size > 12 is not supported for depthwise conv; Conv" in message
     assert "onebyone" in message
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_bundle_without_its_float_model_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+    manifest = export_bundle(small_network(), TARGET, out, form="onebyone")
+    raw = replace(manifest, precision="int8").as_json()
+    (out / "manifest.json").write_text(json.dumps(raw))
+    with pytest.raises(UserError, match="it has no 'float' file"):
+        compile_bundle(out)
 
 
 def test_without_the_toolchain_it_says_what_installs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
