@@ -24,6 +24,8 @@ from npuface_runtime.preprocess import normalise
 
 EMULATED_FACES = 24
 """Faces that go through a vendor's emulator, which takes from a tenth of a second to several for each."""
+APART = 0.25
+"""Heatmap px between an emulator and the host, on average: rounding alone gives a few hundredths."""
 _DEVICE = "device"
 
 
@@ -129,6 +131,21 @@ def cpu_refusals(manifest: Manifest, allowed: Collection[str] = ()) -> list[str]
     ]
 
 
+def oracle_refusal(manifest: Manifest) -> str | None:
+    """Why the vendor's emulator says that the NPU computes something else than the model; None if it does not.
+
+    Compiling proves nothing: tools have compiled networks without a word that then computed something else.
+    """
+    shift = manifest.coordinate_shift or {}
+    apart = shift.get("from_stand_in_px")
+    if apart is None or apart <= APART:
+        return None
+    return (
+        f"{shift['oracle']} puts the landmarks {apart:.2f} heatmap px from where the same integers put them on a host, "
+        f"over {APART:g}: what was compiled computes something else than the model"
+    )
+
+
 def compile_model(
     manifest: Manifest, target: Target, files: Mapping[str, Path], folder: Path, faces: Faces
 ) -> tuple[Manifest, dict[str, Path]]:
@@ -146,24 +163,29 @@ def compile_model(
     pictures = _spread(faces.pictures, EMULATED_FACES) if compiler.emulates else []
     entered = [normalise(picture, manifest) for picture in pictures]
     made = compiler.compile(files[target.compiles], target, folder, entered)
+    stand_in = {role: files[role] for role in ("model", "weights") if role in files}
     manifest = replace(
         manifest,
         placement=made.placement.as_json() if made.placement else None,
         estimate=made.estimate.as_json() if made.estimate else None,
         tools={**manifest.tools, target.compiler: made.version},
-        coordinate_shift=_emulated_shift(made, manifest, pictures, faces) or manifest.coordinate_shift,
+        coordinate_shift=_emulated_shift(made, manifest, stand_in, pictures, faces) or manifest.coordinate_shift,
     )
     return manifest, {**files, _DEVICE: made.artifact}
 
 
 def _emulated_shift(
-    made: Compilation, manifest: Manifest, pictures: Sequence[Picture], faces: Faces
+    made: Compilation, manifest: Manifest, stand_in: Mapping[str, Path], pictures: Sequence[Picture], faces: Faces
 ) -> dict[str, object] | None:
-    """The shift of what the emulator gave against the float model; None where there is no emulator."""
+    """The shift of what the emulator gave against the float model, and how far it is from what stands in for the NPU
+    on a host; None where there is no emulator.
+    """
     if made.emulation is None or not made.emulation.outputs:
         return None
-    shift = coordinate_shift(faces.exact(pictures), cells_of(manifest, made.emulation.outputs))
-    return {**shift, "oracle": made.emulation.oracle}
+    emulated = cells_of(manifest, made.emulation.outputs)
+    apart = coordinate_shift(cells_on(manifest, stand_in, pictures), emulated)["mean_px"]
+    shift = coordinate_shift(faces.exact(pictures), emulated)
+    return {**shift, "oracle": made.emulation.oracle, "from_stand_in_px": apart}
 
 
 def _spread(pictures: Sequence[Picture], most: int) -> list[Picture]:

@@ -79,7 +79,10 @@ def _conversion(model: onnx.ModelProto, narrow: onnx.NodeProto, constants: Const
     stored, scale, zero_point = narrow.input
     name = narrow.output[0]
     wide = [f"{part}{_WIDENED}" for part in (f"{name}/quantized", f"{name}/scale", f"{name}/zero_point")]
-    ends = (constants[scale].astype(np.float32) / np.float32(_STEPS), constants[zero_point].astype(np.uint16) * np.uint16(_STEPS))
+    ends = (
+        constants[scale].astype(np.float32) / np.float32(_STEPS),
+        constants[zero_point].astype(np.uint16) * np.uint16(_STEPS),
+    )
     for constant, value in zip(wide[1:], ends, strict=True):
         model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), constant))
     back = helper.make_node("DequantizeLinear", wide, [name + _WIDENED], f"{narrow.name}{_WIDENED}")

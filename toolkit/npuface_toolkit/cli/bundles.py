@@ -47,9 +47,14 @@ def compile_(
 
 
 def check_placement(manifest: Manifest, allow_cpu: Sequence[str] | None) -> None:
-    """Fail the command where an NPU bundle leaves operators to the CPU that are not allowed there; it is written."""
-    from npuface_export.compile import cpu_refusals
+    """Fail the command where an NPU bundle leaves operators to the CPU that are not allowed there, or where its NPU
+    computes something else than its model. The bundle is written.
+    """
+    from npuface_export.compile import cpu_refusals, oracle_refusal
 
+    wrong = oracle_refusal(manifest)
+    if wrong:
+        raise CheckFailedError(wrong)
     refusals = cpu_refusals(manifest, allow_cpu or ())
     if refusals:
         raise CheckFailedError(f"{'; '.join(refusals)}. Allow an operator there with --allow-cpu OPERATOR")
