@@ -46,6 +46,7 @@ docs: $(STAMP)  ## generate the pages that are made from data
 	$(BIN)/python -m npuface_export.target_page docs/targets.md
 	$(BIN)/python -m npuface_benchmarks.decode_page docs/decode.md
 	$(BIN)/python -m npuface_benchmarks.decode_pictures docs/images
+	$(BIN)/python -m npuface_benchmarks.matrix_page docs/matrix.md
 
 clean:  ## remove all that make has made, .venv included
 	rm -rf $(VENV) $(DEMO) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -77,16 +77,16 @@ def _figures(manifest: Manifest, folder: str | Path) -> Figures:
     """The manifest's figures; it keeps them as plain data, which anyone may have edited."""
     try:
         return Figures(
-            _known_part(Placement, manifest.placement, "placement"),
-            _known_part(Parity, manifest.parity, "parity"),
-            _known_part(Shift, manifest.coordinate_shift, "coordinate_shift"),
-            _known_part(Estimate, manifest.estimate, "estimate"),
+            known_part(Placement, manifest.placement, "placement"),
+            known_part(Parity, manifest.parity, "parity"),
+            known_part(Shift, manifest.coordinate_shift, "coordinate_shift"),
+            known_part(Estimate, manifest.estimate, "estimate"),
         )
     except ValueError as error:
         raise UserError(f"the bundle {folder} is damaged", str(error), "export it again or copy it again") from None
 
 
-def _known_part(kind: Any, raw: Mapping[str, Any] | None, where: str) -> Any:
+def known_part(kind: Any, raw: Mapping[str, Any] | None, where: str) -> Any:
     """Those entries that the dataclass `kind` has, checked. Raises ValueError."""
     if raw is None:
         return None

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from npuface_benchmarks.candidate import known_part
 from npuface_benchmarks.record import Estimate
 from npuface_export.calibration import CalibrationFaces, calibration_faces
 from npuface_export.choose import choose_form
-from npuface_export.compile import check_compiler, compile_bundle
+from npuface_export.compile import check_compiler, compile_bundle, oracle_refusal
 from npuface_export.converters import target_recipe
 from npuface_export.export import export_bundle, face_heatmaps
 from npuface_export.network import Network
@@ -39,6 +40,7 @@ class Cell:
         oracle: what computed that.
         estimate: the vendor's figures; None where it gives none.
         note: what the target says of itself.
+        contradicted: why the vendor's emulator says that the NPU computes something else; None if it does not.
     """
 
     model: str
@@ -56,6 +58,7 @@ class Cell:
     oracle: str | None = None
     estimate: Estimate | None = None
     note: str | None = None
+    contradicted: str | None = None
 
 
 @dataclass(frozen=True)
@@ -137,13 +140,7 @@ def _cell(model: str, target: Target, manifest: Manifest) -> Cell:
         shift_max_px=shift.get("max_px"),
         faces=shift.get("faces"),
         oracle=shift.get("oracle"),
-        estimate=_estimate(manifest),
+        estimate=known_part(Estimate, manifest.estimate, "estimate"),
         note=target.note,
+        contradicted=oracle_refusal(manifest),
     )
-
-
-def _estimate(manifest: Manifest) -> Estimate | None:
-    if manifest.estimate is None:
-        return None
-    known = {field.name for field in fields(Estimate)}
-    return Estimate(**{key: value for key, value in manifest.estimate.items() if key in known})

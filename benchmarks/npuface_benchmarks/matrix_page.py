@@ -103,7 +103,7 @@ def _numbered(cells: Sequence[Cell]) -> list[tuple[Cell, int]]:
 
 def _remarks(cell: Cell) -> list[str]:
     told: list[str | None] = [" ".join(cell.refused.split()) if cell.refused else None]
-    told += cell.cpu_operators if cell.is_npu else ()
+    told += [cell.contradicted, *(cell.cpu_operators if cell.is_npu else ())]
     told += [cell.note, cell.estimate.note if cell.estimate else None]
     return [text.rstrip(".") for text in told if text]
 
@@ -111,7 +111,7 @@ def _remarks(cell: Cell) -> list[str]:
 def _row(cell: Cell, mark: str) -> tuple[str, ...]:
     if cell.refused is not None:
         return (cell.target, f"no{mark}", *("-",) * (len(_COLUMNS) - 2))
-    compiled = "yes" if cell.is_npu else "runs as it is"
+    compiled = "compiles, but wrongly" if cell.contradicted else "yes" if cell.is_npu else "runs as it is"
     shift = "-" if cell.shift_px is None else f"{cell.shift_px:.3f} / {cell.shift_max_px or 0:.2f} ({cell.faces} faces)"
     return (
         cell.target,

@@ -36,10 +36,12 @@ class Faces:
     Attributes:
         pictures: cut faces, RGB [H, W, 3] in 0..255.
         exact: pictures -> landmarks [N, K, 2] in heatmap cells of the float model.
+        origin: where they come from, for people.
     """
 
     pictures: Sequence[Picture]
     exact: Callable[[Sequence[Picture]], NDArray[np.float32]]
+    origin: str
 
 
 def compile_bundle(
@@ -75,7 +77,8 @@ def compile_bundle(
     if manifest.precision == "float32" and "float16" not in target.precisions:
         raise UserError(f"cannot compile the bundle {bundle}", "it is not INT8", "run npuface quantize on it first")
     crops = pictures or face_crops(manifest.input_shape, manifest.preprocess.margin)
-    faces = Faces(crops, lambda some: _float_cells(manifest, bundle, some))
+    origin = "pictures that were given" if pictures else "the photograph that ships with scikit-image"
+    faces = Faces(crops, lambda some: _float_cells(manifest, bundle, some), origin)
     files = {role: manifest.file(bundle, role) for role in (*manifest.files, target.compiles)}
     out = out or bundle
     with workspace(out) as folder:
@@ -92,8 +95,11 @@ def _retargeted(manifest: Manifest, target: Target | None) -> Target:
     maps = manifest.heatmap
     spec = HeatmapSpec(manifest.landmarks.points, maps.height, maps.width, kind=maps.kind)
     why = target.refuses_form(form_by_name(manifest.decode.form), spec)
-    if (target.converter, target_recipe(target)) != (own.converter, target_recipe(own)):
+    decode = (manifest.recipe or {}).get("decode", target_recipe(own).decode)
+    if (target.converter, target.compiles, target_recipe(target).decode) != (own.converter, own.compiles, decode):
         why = f"{own.name} and {target.name} take different model files"
+    elif manifest.precision == "int8" and "int8" not in target.precisions:
+        why = f"{target.name} does not run INT8"
     if why:
         fix = f"export the network for {target.name}"
         raise UserError(f"cannot compile a bundle for {own.name} for {target.name}", why, fix)
@@ -141,8 +147,8 @@ def oracle_refusal(manifest: Manifest) -> str | None:
     if apart is None or apart <= APART:
         return None
     return (
-        f"{shift['oracle']} puts the landmarks {apart:.2f} heatmap px from where the same integers put them on a host, "
-        f"over {APART:g}: what was compiled computes something else than the model"
+        f"{shift['oracle']} puts the landmarks {apart:.2f} heatmap px from where the bundle's model puts them on a "
+        f"host, over {APART:g}: what was compiled computes something else than the model"
     )
 
 
@@ -185,7 +191,7 @@ def _emulated_shift(
     emulated = cells_of(manifest, made.emulation.outputs)
     apart = coordinate_shift(cells_on(manifest, stand_in, pictures), emulated)["mean_px"]
     shift = coordinate_shift(faces.exact(pictures), emulated)
-    return {**shift, "oracle": made.emulation.oracle, "from_stand_in_px": apart}
+    return {**shift, "oracle": made.emulation.oracle, "pictures": faces.origin, "from_stand_in_px": apart}
 
 
 def _spread(pictures: Sequence[Picture], most: int) -> list[Picture]:

@@ -33,12 +33,14 @@ class Budget:
         limit: the largest figure that is within the budget.
         pictures: cut faces RGB [H, W, 3] to judge on, none of which calibrates.
         figure: landmarks of the float and of the quantized network on them -> what it cost.
+        is_shift: whether the figure is the mean shift.
     """
 
     name: str
     limit: float
     pictures: Sequence[Picture]
     figure: Callable[[Cells, Cells], float]
+    is_shift: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def shift_budget(faces: CalibrationFaces, limit: float) -> Budget:
     def figure(exact: Cells, found: Cells) -> float:
         return coordinate_shift(exact, found)["mean_px"]
 
-    return Budget("mean shift, heatmap px", limit, faces.plain, figure)
+    return Budget("mean shift, heatmap px", limit, faces.plain, figure, is_shift=True)
 
 
 def search_recipe(calibrated: Calibrated, start: Recipe, budget: Budget, folder: Path) -> Found:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from npuface_benchmarks.matrix import Cell, Matrix, measure_matrix
-from npuface_benchmarks.matrix_page import matrix_bytes, matrix_page, read_matrix
+from npuface_benchmarks.matrix_page import FILE_NAME, matrix_bytes, matrix_page, read_matrix
 from npuface_benchmarks.record import Estimate
 from npuface_export.network import Network
-from npuface_export.target import Target, target_by_name
+from npuface_export.target import Target, target_by_name, targets
 from npuface_export.toolchains.toolchain import HOME_VARIABLE
 from npuface_runtime.errors import UserError
 from npuface_toolkit.variations import write_variations
@@ -107,6 +107,7 @@ MATRIX = Matrix(
         Cell("a", "npu-1", form="seed", precision="int8", npu=9, cpu=0, shift_px=0.0421, shift_max_px=0.5, faces=24),
         Cell("a", "npu-2", form="seed", precision="int8", npu=8, cpu=1, cpu_operators=("1 Softmax: too long",)),
         Cell("a", "npu-3", refused="the graph | has\nno head."),
+        Cell("a", "npu-4", form="seed", precision="int8", npu=9, cpu=0, contradicted="it computes something else"),
         Cell("b", "npu-1", form="host", precision="int8", estimate=Estimate("compiler estimate", cycles=2_500_000)),
     ),
     models={"a": "68 points", "b": "5 points"},
@@ -121,6 +122,8 @@ def test_the_page_numbers_its_notes_and_keeps_its_tables_whole() -> None:
     assert "1. npu-2: 1 Softmax: too long." in page
     assert "| npu-3 | no [2] | - |" in page
     assert "2. npu-3: the graph | has no head." in page
+    assert "| npu-4 | compiles, but wrongly [3] | 9 | 0 |" in page
+    assert "3. npu-4: it computes something else." in page
     assert "2.50 M cycles" in page
     assert page.count("## ") == 2
 
@@ -131,3 +134,28 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "matrix.json").write_text("{}")
     with pytest.raises(UserError, match=r"matrix has no field 'cells'.*npuface matrix"):
         read_matrix(tmp_path / "matrix.json")
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+WHOLE = ("ethos-u", "qualcomm-htp-", "rockchip-")
+"""Whose targets take the shipped student as a whole."""
+
+
+def test_the_page_in_the_documents_is_that_of_its_record() -> None:
+    assert matrix_page(read_matrix(DOCS / FILE_NAME)) == (DOCS / "matrix.md").read_text(), "run make docs"
+
+
+def test_the_record_has_every_target_and_keeps_what_is_promised_of_the_student() -> None:
+    """Zero operators on the CPU, and the landmarks within 0.1 heatmap px, by the vendors' own tools."""
+    cells = {cell.target: cell for cell in read_matrix(DOCS / FILE_NAME).cells if cell.model == "student-68"}
+    assert set(cells) == set(targets()), "measure again: npuface matrix"
+    promised = [cell for name, cell in cells.items() if name.startswith(WHOLE)]
+    assert len(promised) == 21
+    for cell in promised:
+        assert (cell.refused, cell.contradicted, cell.cpu) == (None, None, 0), cell.target
+        assert cell.npu is not None
+        assert cell.npu > 50
+        assert cell.shift_px is not None
+        assert cell.shift_px <= 0.1, cell.target
+        assert cell.faces is not None
+        assert cell.faces >= 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 from tflite_models import DRAWN_SPEC, STRIDE, new_folder, quantized_model
 
 from npuface_export.bundle import bytes_out, workspace, write_bundle
-from npuface_export.compile import cpu_refusals
+from npuface_export.compile import APART, cpu_refusals, oracle_refusal
 from npuface_export.decode import form_by_name
 from npuface_runtime.manifest import Decode, HeatmapInfo, Landmarks, Manifest, Preprocess
 from npuface_toolkit.cli import main
+from npuface_toolkit.cli.bundles import check_placement
+from npuface_toolkit.cli.console import CheckFailedError
 
 FORM = form_by_name("relative-threshold")
 ON_THE_CPU = ("CONCATENATION", "DEPTHWISE_CONV_2D", "DEQUANTIZE", "MAX_POOL_2D", "MUL", "SUB")
@@ -119,3 +122,28 @@ def test_every_operator_stands_in_the_manifest_with_what_it_reads(capfd: pytest.
     on_cpu = [op for op in operators if op["device"] == "cpu"]
     assert {op["part"] for op in on_cpu} == {"decode"}
     assert sorted({op["operator"] for op in on_cpu}) == placement["cpu_operators"]
+
+
+@pytest.mark.parametrize(("apart", "contradicts"), [(None, False), (APART, False), (APART + 0.01, True)])
+def test_an_emulator_that_contradicts_the_bundles_model_fails_the_command(
+    apart: float | None, contradicts: bool
+) -> None:
+    shift = {"mean_px": 0.04, "max_px": 0.5, "faces": 3, "oracle": "the emulator"}
+    extra = {} if apart is None else {"from_stand_in_px": apart}
+    manifest = replace(Manifest.load(bundle("float32")), coordinate_shift={**shift, **extra})
+    refusal = oracle_refusal(manifest)
+    assert (refusal is not None) == contradicts
+    if contradicts:
+        assert str(refusal).startswith("the emulator puts the landmarks 0.26 heatmap px from")
+        with pytest.raises(CheckFailedError, match="computes something else than the model"):
+            check_placement(manifest, None)
+    else:
+        check_placement(manifest, None)
+
+
+def test_an_int8_bundle_is_not_for_a_target_that_computes_in_float(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, data, _ = run(capfd, "compile", str(bundle("int16")), "--target", "apple-ane", "--out", str(tmp_path / "no"))
+    assert code == 2
+    assert data["error"]["why"] == "ethos-u55-128 and apple-ane take different model files"

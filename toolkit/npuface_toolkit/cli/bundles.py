@@ -144,7 +144,7 @@ def show(result: Output, bundle: Path, manifest: Manifest) -> None:
 
 
 def _bundle_table(bundle: Path, manifest: Manifest) -> Table:
-    decode, placement, shift = manifest.decode, manifest.placement, manifest.coordinate_shift
+    decode, placement = manifest.decode, manifest.placement
     rows: list[tuple[str, str]] = [
         ("network", f"{manifest.name}, {manifest.landmarks.points} points ({manifest.landmarks.scheme})"),
         ("target", manifest.target),
@@ -158,13 +158,24 @@ def _bundle_table(bundle: Path, manifest: Manifest) -> Table:
     rows += _decode_rows(decode.moved) + _placement_rows(placement)
     if manifest.parity:
         rows.append(("float parity", f"{manifest.parity['max_abs']:.1e} heatmap px at most, against torch"))
-    if shift:
-        text = f"mean {shift['mean_px']:.4f}, max {shift['max_px']:.4f} heatmap px on {shift['faces']:.0f} faces"
-        rows.append(("INT8 shift", text))
-    if manifest.estimate:
-        rows += [(f"estimate: {key}", _figure(value)) for key, value in manifest.estimate.items()]
+    rows += _shift_rows(manifest)
+    rows += [(f"estimate: {key}", _figure(value)) for key, value in (manifest.estimate or {}).items() if value]
     rows += [(f"file: {role}", f"{info.path} ({info.bytes / 1024:.0f} KiB)") for role, info in manifest.files.items()]
     return table(str(bundle), ("what", "value"), rows)
+
+
+def _shift_rows(manifest: Manifest) -> list[tuple[str, str]]:
+    """How far quantization moves the landmarks, who says so, and whether that contradicts the bundle's own model."""
+    from npuface_export.compile import oracle_refusal
+
+    shift, wrong = manifest.coordinate_shift, oracle_refusal(manifest)
+    if not shift:
+        return []
+    text = f"mean {shift['mean_px']:.4f}, max {shift['max_px']:.4f} heatmap px on {shift['faces']:.0f} faces"
+    rows = [("INT8 shift", text)]
+    if "oracle" in shift:
+        rows.append(("by", f"{shift['oracle']}, on {shift.get('pictures', 'pictures')}"))
+    return rows + ([("warning", wrong)] if wrong else [])
 
 
 def _origin_rows(origin: Mapping[str, Any] | None) -> list[tuple[str, str]]:
