@@ -56,12 +56,12 @@ def test_a_checkpoint_brings_the_same_network_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "why"),
+    ("size", "backbone", "why"),
     [
-        ({"backbone": "resnet"}, "backbone 'resnet' is neither mobile-hourglass nor high-resolution"),
-        ({"input_size": 40}, f"input size 40 is not a multiple of {4 << (STAGES - 1)}"),
+        (64, "resnet", "backbone 'resnet' is neither mobile-hourglass nor high-resolution"),
+        (40, HIGH_RESOLUTION, f"input size 40 is not a multiple of {4 << (STAGES - 1)}"),
     ],
 )
-def test_impossible_shapes(change: dict[str, object], why: str) -> None:
+def test_impossible_shapes(size: int, backbone: str, why: str) -> None:
     with pytest.raises(ValueError, match=re.escape(why)):
-        StudentConfig(**{"input_size": 64, "backbone": HIGH_RESOLUTION, **change})  # type: ignore[arg-type]
+        StudentConfig(size, backbone=backbone)

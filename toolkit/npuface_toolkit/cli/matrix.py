@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from npuface_toolkit.cli.console import JsonOption, output, table
+
+if TYPE_CHECKING:
+    from npuface_export.network import Network
 
 
 def register(app: typer.Typer) -> None:
@@ -46,14 +49,17 @@ def matrix(
         for cell, versions in measure_matrix(networks, chosen, calibration, Path(folder)):
             cells.append(cell)
             tools |= versions
-        about = {
-            n.name: f"{n.points} points, {n.input_shape[0]} x {n.input_shape[1]} input, maps of {n.heatmap_shape[0]} x "
-            f"{n.heatmap_shape[1]} cells, {sum(p.numel() for p in n.module.parameters()):,} parameters"
-            for n in networks
-        }
-        measured = Matrix(tuple(cells), about, tools)
+        measured = Matrix(tuple(cells), {network.name: _about(network) for network in networks}, tools)
         if out is not None:
             write_all(out, {FILE_NAME: matrix_bytes(measured), "matrix.md": matrix_page(measured).encode()})
         rows = [(cell.model, *row) for cell, row in zip(cells, matrix_rows(cells), strict=True)]
         shown = table("What runs where", ("model", *matrix_columns()), rows)
         result.result(json.loads(matrix_bytes(measured)), shown)
+
+
+def _about(network: Network) -> str:
+    """A network in a line."""
+    (height, width), maps = network.input_shape, network.heatmap_shape
+    parameters = sum(parameter.numel() for parameter in network.module.parameters())
+    shapes = f"{height} x {width} input, maps of {maps[0]} x {maps[1]} cells"
+    return f"{network.points} points, {shapes}, {parameters:,} parameters"
