@@ -18,8 +18,8 @@ from npuface_runtime.plain import build, parse_json
 FORMAT = "npuface-bundle"
 VERSION = 3
 FILE_NAME = "manifest.json"
-_MAX_BYTES = 1 << 20
-"""A manifest is a few kB; anything near a megabyte is not one."""
+_MAX_BYTES = 1 << 23
+"""Every operator of an NPU's model stands in its manifest with some 250 bytes; the largest networks have thousands."""
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,9 @@ class DeviceEngine:
     """What opens a bundle on the device itself.
 
     Attributes:
-        engine: a name in npuface_runtime.engines.ENGINES.
-        options: of that engine, such as the NPU's cores or the path of a delegate.
+        engine: a name in npuface_runtime.devices.DEVICES.
+        options: of that engine, such as the NPU's cores or the name of a delegate. Each engine has a list of what it
+            takes: a bundle is data and brings no code.
     """
 
     engine: str
@@ -156,8 +157,8 @@ class Manifest:
         recipe: how it was quantized; None for float.
         placement: {"npu", "cpu", "cpu_operators"}, and of an NPU every operator; None where the vendor does not tell.
         parity: {"max_abs"}: largest difference of coordinates to the torch network, in heatmap cells.
-        coordinate_shift: {"mean_px", "max_px", "faces", "oracle"}: INT8 against float, in heatmap cells, and what
-            computed the INT8 side; None where it was not measured.
+        coordinate_shift: {"mean_px", "max_px", "faces", "oracle", "pictures"}: INT8 against float, in heatmap cells,
+            what computed the INT8 side, and on what; None where it was not measured.
         estimate: the vendor compiler's figures and what kind of number they are; None where there is no compiler.
         tools: versions of what made it.
         origin: of a network that was not trained here: its file, and how its decode was found; None for a student.

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
+from npuface_runtime.manifest_records import wrong_record
+
 if TYPE_CHECKING:
     from npuface_runtime.manifest import Manifest, TensorInfo
 
@@ -29,7 +31,7 @@ _MAX_ELEMENTS = 1 << 28
 
 def inconsistency(manifest: Manifest) -> str | None:
     """Why a manifest contradicts itself or could not be used safely; None if it does not."""
-    checks: tuple[Callable[[Manifest], str | None], ...] = (_files, _sizes, _tensors, _input, _preprocess)
+    checks: tuple[Callable[[Manifest], str | None], ...] = (_files, _sizes, _tensors, _input, _preprocess, _records)
     return next((reason for check in checks if (reason := check(manifest))), None)
 
 
@@ -100,3 +102,7 @@ def _preprocess(manifest: Manifest) -> str | None:
     if len(pre.mean) != 3 or len(pre.std) != 3 or min(pre.std) <= 0 or pre.margin <= 0:
         return "its preprocessing is not three means, three positive deviations and a positive margin"
     return None
+
+
+def _records(manifest: Manifest) -> str | None:
+    return wrong_record(manifest.placement, manifest.coordinate_shift)

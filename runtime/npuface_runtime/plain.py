@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from typing import Any
 
 
@@ -65,10 +66,16 @@ def _build_float(value: object, where: str) -> float:
     return number
 
 
+@cache
+def _hints(kind: Any) -> Mapping[str, Any]:
+    """The annotated types of a dataclass; to evaluate them takes longer than to build it."""
+    return typing.get_type_hints(kind)
+
+
 def _build_dataclass(kind: Any, value: object, where: str) -> Any:
     if not isinstance(value, dict):
         raise ValueError(f"{where} is not an object")
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     known = {f.name: f for f in fields(kind)}
     for name in value:
         if name not in known:

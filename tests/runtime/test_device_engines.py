@@ -9,8 +9,9 @@ import openvino
 import pytest
 from tiny_models import SIZE, reference, write_bundle
 
+from npuface_export.target import targets
 from npuface_runtime.bundle import open_bundle
-from npuface_runtime.devices import open_device
+from npuface_runtime.devices import DEVICES, open_device, tflite_delegate
 from npuface_runtime.engines import open_session
 from npuface_runtime.engines.litert import open_on
 from npuface_runtime.errors import UserError
@@ -99,18 +100,25 @@ def test_a_delegate_that_is_not_there_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("library", "reason"),
-    [
-        ("/usr/lib/libethosu_delegate.so", "it is no library's name"),
-        ("../other/libethosu_delegate.so", "it is no library's name"),
-        ("", "it is no library's name"),
-        ("libc.so.6", "libc.so.6 is no delegate"),
-    ],
+    "library", ["/usr/lib/libethosu_delegate.so", "../other/libethosu_delegate.so", "", "libc.so.6", "libevil.so"]
 )
-def test_a_bundle_loads_no_library_but_a_delegate_of_the_system(
-    library: str, reason: str, models: Models, tmp_path: Path
+def test_a_bundle_loads_no_library_but_a_known_delegate(
+    library: str, models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert reason in refusal(on_delegate(models, tmp_path, library))
+    """To load a library runs its code, so what is not known is not loaded to see what it is."""
+    loaded: list[str] = []
+    monkeypatch.setattr(tflite_delegate.ctypes, "CDLL", loaded.append)
+    message = refusal(on_delegate(models, tmp_path, library))
+    assert f"its bundle names the delegate {library!r}" in message
+    assert "may name libethosu_delegate.so" in message
+    assert loaded == []
+
+
+def test_every_target_names_an_engine_and_a_delegate_that_the_runtime_knows() -> None:
+    named = [target.device for target in targets().values() if target.device]
+    assert {device.engine for device in named} == set(DEVICES)
+    delegates = {device.options["delegate"] for device in named if device.engine == "tflite_delegate"}
+    assert delegates == set(tflite_delegate._DELEGATES)
 
 
 def test_a_model_that_was_not_compiled_does_not_run_on_the_cpu_in_place_of_the_npu(

@@ -62,6 +62,17 @@ def _set(*keys: str | int, to: object) -> Callable[[dict[str, Any]], None]:
     return change
 
 
+OPERATOR = {"name": "node_exp", "operator": "Exp", "device": "cpu", "part": "decode", "reads": []}
+
+
+def _placed(**more: object) -> Callable[[dict[str, Any]], None]:
+    return _set("placement", to={"npu": 1, "cpu": 1, **more})
+
+
+def _shifted(**more: object) -> Callable[[dict[str, Any]], None]:
+    return _set("coordinate_shift", to={"mean_px": 0.1, "max_px": 0.5, "faces": 4, **more})
+
+
 BAD = [
     (_set("format", to="zip"), 'does not say "format": "npuface-bundle"'),
     (_set("version", to=1), "its version is 1, this runtime reads 3"),
@@ -110,6 +121,27 @@ BAD = [
     (_set("outputs", 0, "layout", to="HW"), "has layout 'HW', not NCHW or NHWC"),
     (_set("outputs", 0, "scale", to=0.5), "of type float32 has scale 0.5 and zero point None"),
     (_set("outputs", 0, "dtype", to="int8"), "of type int8 has scale None and zero point None"),
+    (_set("placement", to=[]), "manifest.placement is not an object"),
+    (_set("placement", to={}), "manifest.placement has no field 'npu'"),
+    (_set("placement", to={"npu": 1}), "manifest.placement has no field 'cpu'"),
+    (_set("placement", to={"npu": 1, "cpu": "two"}), "manifest.placement.cpu is not of type int"),
+    (_set("placement", to={"npu": 1.0, "cpu": 2}), "manifest.placement.npu is not of type int"),
+    (_set("placement", to={"npu": -1, "cpu": 0}), "manifest.placement.npu is below zero"),
+    (_placed(cpu_operators=[3]), "manifest.placement.cpu_operators[0] is not of type str"),
+    (_placed(body={"npu": 1}), "manifest.placement.body has no field 'cpu'"),
+    (_placed(decode={"npu": 0, "cpu": -1}), "manifest.placement.decode.cpu is below zero"),
+    (_placed(reasons={}), "manifest.placement.reasons is not a list"),
+    (_placed(reasons=[{"operator": "Exp", "reason": None}]), "manifest.placement.reasons[0] has no field 'count'"),
+    (_placed(reasons=[{"operator": "Exp", "count": 1, "reason": 3}]), "reasons[0].reason is not of type str"),
+    (_placed(operators=["Exp"]), "manifest.placement.operators[0] is not an object"),
+    (_placed(operators=[OPERATOR | {"reads": [-1]}]), "manifest.placement.operators[0].reads[0] is below zero"),
+    (_placed(operators=[OPERATOR | {"device": None}]), "operators[0].device is not of type str"),
+    (_set("coordinate_shift", to={}), "manifest.coordinate_shift has no field 'mean_px'"),
+    (_shifted(mean_px="0.1"), "manifest.coordinate_shift.mean_px is not of type float"),
+    (_shifted(max_px=10**400), "manifest.coordinate_shift.max_px is not finite"),
+    (_shifted(faces=-3), "manifest.coordinate_shift.faces is below zero"),
+    (_shifted(oracle=["LiteRT"]), "manifest.coordinate_shift.oracle is not of type str"),
+    (_shifted(from_stand_in_px="near"), "manifest.coordinate_shift.from_stand_in_px is not of type float"),
 ]
 
 
@@ -121,6 +153,26 @@ def test_a_wrong_manifest_is_refused_with_its_reason(
     change(raw)
     (bundle / FILE_NAME).write_text(json.dumps(raw))
     assert reason in refusal(lambda: Manifest.load(bundle))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _set("placement", to=None),
+        _set("placement", to={"npu": 3, "cpu": 1, "cpu_operators": ["SOFTMAX"]}),
+        _placed(body={"npu": 1, "cpu": 0}, reasons=[{"operator": "Exp", "count": 1, "reason": None}]),
+        _placed(operators=[OPERATOR, OPERATOR | {"reads": [0], "reason": "no Exp", "dtype": "int8"}]),
+        _set("coordinate_shift", to=None),
+        _shifted(),
+        _shifted(oracle="an emulator", from_stand_in_px=0.01),
+    ],
+)
+def test_records_of_older_and_newer_bundles_are_read(
+    good: dict[str, Any], change: Callable[[dict[str, Any]], None]
+) -> None:
+    raw = copy.deepcopy(good)
+    change(raw)
+    assert json.loads(json.dumps(Manifest.from_json(raw).as_json())) == raw
 
 
 @pytest.mark.parametrize(("scale", "zero_point"), [(0.0, 0), (-1.0, 0), (0.1, 128), (0.1, -129), (0.1, None)])
@@ -142,7 +194,7 @@ def test_a_quantized_tensor_needs_a_scale_and_a_zero_point_of_its_type(
         ("[" * 100_000, "manifest.json is not JSON"),
         ('{"recipe": NaN}', "NaN is no JSON number"),
         ('{"recipe": -Infinity}', "-Infinity is no JSON number"),
-        (" " * (1 << 20) + "{}", "is over 1048576 bytes"),
+        (" " * (1 << 23) + "{}", "is over 8388608 bytes"),
     ],
 )
 def test_text_that_is_no_manifest_is_refused(tmp_path: Path, text: str, reason: str) -> None:
@@ -166,7 +218,20 @@ def test_a_folder_without_a_manifest_is_no_bundle(tmp_path: Path) -> None:
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
         max_leaves=8,
     ),
-    key=st.sampled_from(["name", "files", "input", "outputs", "preprocess", "heatmap", "decode", "tools"]),
+    key=st.sampled_from(
+        [
+            "name",
+            "files",
+            "input",
+            "outputs",
+            "preprocess",
+            "heatmap",
+            "decode",
+            "tools",
+            "placement",
+            "coordinate_shift",
+        ]
+    ),
 )
 def test_any_plain_data_makes_a_manifest_or_a_user_error(good: dict[str, Any], raw: object, key: str) -> None:
     try:

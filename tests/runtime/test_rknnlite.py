@@ -156,7 +156,7 @@ def test_cores_that_there_are_not(board: Board, tmp_path: Path) -> None:
 def test_a_model_that_does_not_load(board: Board, tmp_path: Path) -> None:
     board.load = -1
     assert "it cannot load device.rknn (code -1). Read what the vendor's package" in refusal(bundle_for(tmp_path))
-    assert board.calls == ["load_rknn device.rknn"]
+    assert board.calls == ["load_rknn device.rknn", "release"]
 
 
 def test_an_npu_that_does_not_start(board: Board, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def open_device(manifest: Manifest, files: Mapping[str, Path], threads: int = 1)
     if manifest.device is None:
         compiled = "device" in manifest.files
         why = "no engine runs the NPU's file from Python" if compiled else f"{manifest.engine} runs it on any machine"
-        other = "run it there by the vendor's own library and finish with npuface c-header, or " if compiled else ""
+        other = "run it there by the vendor's own library, or " if compiled else ""
         raise UserError(what, why, other + HOST)
     engine = manifest.device.engine
     if engine not in DEVICES:

@@ -36,7 +36,7 @@ def open_model(manifest: Manifest, files: Mapping[str, Path], threads: int) -> S
     unknown = sorted(set(chosen) - set(_OPTIONS))
     if unknown:
         raise UserError(what, f"its bundle sets {unknown[0]!r}", f"a bundle may set {', '.join(_OPTIONS)}")
-    left = int((manifest.placement or {}).get("cpu", 0))
+    left = manifest.placement["cpu"] if manifest.placement else 0
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = threads
     settings.log_severity_level = ERRORS_ONLY

@@ -55,8 +55,8 @@ def open_model(manifest: Manifest, files: Mapping[str, Path], threads: int) -> S
     name = manifest.device.options.get("core_mask", _ANY_CORE) if manifest.device else _ANY_CORE
     mask = _core_mask(name, what)
     lite = RKNNLite()
-    _check(lite.load_rknn(str(files["device"])), f"it cannot load {files['device'].name}", what)
     try:
+        _check(lite.load_rknn(str(files["device"])), f"it cannot load {files['device'].name}", what)
         _check(lite.init_runtime(core_mask=mask), f"the NPU does not start with {name}", what)
     except UserError:
         lite.release()

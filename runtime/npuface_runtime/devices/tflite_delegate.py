@@ -11,6 +11,10 @@ from npuface_runtime.engines.litert import FAILURES, load_delegate, open_on
 from npuface_runtime.errors import UserError, reason_of
 from npuface_runtime.manifest import Manifest
 
+_DELEGATES = ("libethosu_delegate.so",)
+"""The libraries that a bundle may name. To load one runs its code, and a bundle is data.
+Source: https://www.nxp.com/docs/en/user-guide/IMXMLUG.pdf, TensorFlow Lite, Ethos-U delegate
+"""
 _ENTRY = "tflite_plugin_create_delegate"
 """What every delegate library exports.
 Source: https://github.com/tensorflow/tensorflow/blob/master/tensorflow/lite/delegates/external/external_delegate.h
@@ -38,17 +42,18 @@ def open_model(manifest: Manifest, files: Mapping[str, Path], threads: int) -> S
 
 
 def _check(library: str, what: str) -> None:
-    """Refuse a library that is not one of the system's: a bundle is data and brings no code.
+    """Refuse a library that is not known, before any of it is loaded, and one that does not load.
 
     Raises:
-        UserError: it is a path, is not there, or is no delegate.
+        UserError: it is another than _DELEGATES, is not there, or is no delegate.
     """
-    why = f"it is no library's name: {library!r}"
-    if library and not {"/", "\\"} & set(library):
-        try:
-            if hasattr(ctypes.CDLL(library), _ENTRY):
-                return
-            why = f"{library} is no delegate"
-        except OSError as error:
-            why = f"its delegate does not load ({reason_of(error)})"
+    if library not in _DELEGATES:
+        known = ", ".join(_DELEGATES)
+        raise UserError(what, f"its bundle names the delegate {library!r}", f"a bundle may name {known}")
+    try:
+        if hasattr(ctypes.CDLL(library), _ENTRY):
+            return
+        why = f"{library} is no delegate"
+    except OSError as error:
+        why = f"its delegate does not load ({reason_of(error)})"
     raise UserError(what, why, "run it on the device, whose Linux brings the delegate")

@@ -1,0 +1,87 @@
+"""The records of a manifest that are kept as plain data, placement and coordinate shift, and what must be in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from npuface_runtime.plain import build
+
+
+@dataclass(frozen=True)
+class _Counts:
+    npu: int
+    cpu: int
+
+
+@dataclass(frozen=True)
+class _Reason:
+    operator: str
+    count: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class _Operator:
+    name: str
+    operator: str
+    device: str
+    part: str
+    reads: tuple[int, ...] = ()
+    reason: str | None = None
+    dtype: str | None = None
+
+
+@dataclass(frozen=True)
+class _Placement:
+    npu: int
+    cpu: int
+    cpu_operators: tuple[str, ...] = ()
+    body: _Counts | None = None
+    decode: _Counts | None = None
+    reasons: tuple[_Reason, ...] = ()
+    operators: tuple[_Operator, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Shift:
+    mean_px: float
+    max_px: float
+    faces: float
+    oracle: str | None = None
+    pictures: str | None = None
+    from_stand_in_px: float | None = None
+
+
+def wrong_record(placement: Mapping[str, Any] | None, shift: Mapping[str, Any] | None) -> str | None:
+    """Why a placement or a coordinate shift is not what it should be: types, and no number below zero; None if it is.
+
+    Entries with names that are not known here may say anything.
+    """
+    records = ((_Placement, placement, "placement"), (_Shift, shift, "coordinate_shift"))
+    return next(
+        (why for kind, record, name in records if record is not None and (why := _wrong(kind, record, name))), None
+    )
+
+
+def _wrong(kind: Any, record: Mapping[str, Any], name: str) -> str | None:
+    known, where = {field.name for field in fields(kind)}, f"manifest.{name}"
+    checked = {key: value for key, value in record.items() if key in known}
+    try:
+        build(kind, checked, where)
+    except ValueError as error:
+        return str(error)
+    return _negative(checked, where)
+
+
+def _negative(value: object, where: str) -> str | None:
+    """Where the first number below zero is."""
+    if isinstance(value, int | float):
+        return f"{where} is below zero" if value < 0 else None
+    inner: list[tuple[str, object]] = []
+    if isinstance(value, dict):
+        inner = [(f"{where}.{key}", one) for key, one in value.items()]
+    elif isinstance(value, list | tuple):
+        inner = [(f"{where}[{i}]", one) for i, one in enumerate(value)]
+    return next((why for place, one in inner if (why := _negative(one, place))), None)
