@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from npuface_export.target import targets
 from npuface_runtime.errors import UserError
 from npuface_runtime.finish import finish_of
 from npuface_runtime.manifest import Manifest, TensorInfo
@@ -39,10 +40,14 @@ _PARTS: dict[str, tuple[str, ...]] = {
 def c_header(manifest: Manifest) -> str:
     """The header as text: C99, needs the standard library's stdint.h, stdlib.h and math.h, and no memory of its own.
 
+    It describes the tensors of the bundle's model file.
+
     Raises:
-        UserError: the decode's host half, or a type of the model, has no counterpart in C here.
+        UserError: the decode's host half, or a type of the model, has no counterpart in C here, or what the NPU runs
+            was quantized by the vendor's tool and has other tensors.
     """
     finish_of(manifest)
+    _check_tensors(manifest)
     if manifest.decode.finish not in _PARTS:
         known = ", ".join(_PARTS)
         raise UserError(
@@ -52,6 +57,7 @@ def c_header(manifest: Manifest) -> str:
     lines = [
         f"/* {_comment(manifest.name)} for {_comment(manifest.target)}, {manifest.precision}, decode "
         f"{_comment(manifest.decode.form)}. Made by NPUFace; do not edit. */",
+        f"/* Its tensors are those of {_comment(manifest.files['model'].path)}. */",
         f"#ifndef {guard}",
         f"#define {guard}",
         "",
@@ -67,6 +73,18 @@ def c_header(manifest: Manifest) -> str:
     ]
     parts = ("common.h", *_PARTS[manifest.decode.finish], f"{manifest.decode.finish}.h", "finish.h")
     return "\n".join([*lines, *((_SOURCE / part).read_text() for part in parts), f"#endif /* {guard} */", ""])
+
+
+def _check_tensors(manifest: Manifest) -> None:
+    """Refuse where the NPU's tensors are others than the model's, and the manifest does not know them."""
+    target = targets().get(manifest.target)
+    if target is not None and target.compiles == "float" and "device" in manifest.files:
+        raise UserError(
+            f"cannot write the header of {manifest.name} for {target.name}",
+            f"{manifest.files['device'].path} has other tensors than {manifest.files['model'].path}: the vendor's tool "
+            "quantized it from the float model with ranges of its own",
+            "take types, scales and zero points from the vendor's tool, or a bundle for another target",
+        )
 
 
 def _constants(manifest: Manifest) -> Iterator[tuple[str, str]]:

@@ -181,6 +181,17 @@ def test_a_name_cannot_break_out_of_its_comment() -> None:
     assert "#ifndef NPUFACE_A___B__ERROR_C_H" in text
 
 
+def test_what_the_vendors_tool_quantized_by_itself_is_refused() -> None:
+    """Sony's tool starts from the float model: the sensor's scales are not the model's."""
+    manifest = replace(manifest_for("coordinates", {}), target="sony-imx500")
+    assert "Its tensors are those of model.onnx." in c_header(manifest)  # it has not been compiled
+    compiled = replace(manifest, files={**manifest.files, "device": FileInfo("device.zip", "", 0)})
+    with pytest.raises(UserError, match=r"device\.zip has other tensors than model\.onnx") as refusal:
+        c_header(compiled)
+    assert "scales and zero points from the vendor's tool" in refusal.value.fix
+    c_header(replace(compiled, target="ethos-u55-128"))  # whose compiler keeps the model's
+
+
 def test_what_has_no_counterpart_in_c_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     half = replace(manifest_for("coordinates", {}), outputs=(TensorInfo("out", (1, 2 * K), "float16", "NCHW"),))
     with pytest.raises(UserError, match="C has no type float16"):
