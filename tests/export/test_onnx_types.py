@@ -22,7 +22,7 @@ CONSTANTS: Mapping[str, Array] = {
     "zero": np.asarray(ZERO, np.uint8),
     "wide_scale": np.asarray(SCALE / 257, np.float32),
     "wide_zero": np.asarray(ZERO * 257, np.uint16),
-    "addend": np.arange(64, dtype=np.uint8).reshape(1, 1, 8, 8),
+    "addend": np.arange(96, 160, dtype=np.uint8).reshape(1, 1, 8, 8),
 }
 STORED = np.random.default_rng(0).integers(0, 256, SHAPE).astype(np.uint8)
 PICTURE = ((STORED.astype(np.float32) - ZERO) * np.float32(SCALE)).astype(np.float32)

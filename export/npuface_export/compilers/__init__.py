@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from npuface_export.compilers.compiler import ESTIMATED, Compilation, Compiler, Emulation, Estimate
+from npuface_export.compilers.compiler import ESTIMATED, EXACT_SIZE, Compilation, Compiler, Emulation, Estimate
 from npuface_export.compilers.placement import CpuOperator, PlacedOperator, Placement
 from npuface_runtime.errors import UserError
 
 __all__ = [
     "ESTIMATED",
+    "EXACT_SIZE",
     "Compilation",
     "Compiler",
     "CpuOperator",
@@ -21,7 +22,7 @@ __all__ = [
     "compiler_by_name",
 ]
 
-_SHARED = ("compiler", "placement", "onnx_placement", "rockchip_graph", "rockchip_log")
+_SHARED = ("compiler", "in_toolchain", "placement", "onnx_placement", "rockchip_graph", "rockchip_log")
 
 
 def compiler_by_name(name: str) -> Compiler:

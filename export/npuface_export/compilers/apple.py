@@ -16,11 +16,10 @@ from typing import Any
 import torch
 
 from npuface_export.compilers.compiler import Compilation, Tensor
+from npuface_export.compilers.in_toolchain import InToolchain
 from npuface_export.converters.onnx_graph import load_onnx, tensor_info
 from npuface_export.foreign.whole import whole_module
 from npuface_export.target import Target
-from npuface_export.toolchains import call_worker, toolchain_by_name
-from npuface_export.toolchains.exchange import WORKERS
 from npuface_runtime.errors import UserError
 from npuface_runtime.manifest import TensorInfo
 
@@ -29,7 +28,7 @@ _TRACED = "network.pt"
 
 
 @dataclass(frozen=True)
-class Apple:
+class Apple(InToolchain):
     """Apple's converter (see compiler.Compiler).
 
     The target's option `deployment_target` is the oldest system that is to run it, by coremltools.target's names.
@@ -42,10 +41,6 @@ class Apple:
     timeout: float = 900.0
     toolchain: str = "apple"
     emulates: bool = False
-
-    def version(self) -> str:
-        """Core ML Tools' version (see compiler.Compiler.version)."""
-        return toolchain_by_name(self.toolchain).require()
 
     def compile(self, model: Path, target: Target, folder: Path, pictures: Sequence[Tensor] = ()) -> Compilation:
         """Convert a float ONNX file; the artifact is `device.mlpackage.zip` in `folder`.
@@ -67,8 +62,7 @@ class Apple:
                 "deployment_target": target.compiler_options["deployment_target"],
                 "artifact": _ARTIFACT,
             }
-            toolchain, worker = toolchain_by_name(self.toolchain), WORKERS / "apple.py"
-            made = call_worker(toolchain, worker, request, work, task=task, timeout=self.timeout)
+            made = self.work(request, work, task, self.timeout)
             check_program(made, [picture], outputs, f"cannot {task}")
             artifact = (work / _ARTIFACT).replace(folder / _ARTIFACT)
         return Compilation(artifact, None, None, version)

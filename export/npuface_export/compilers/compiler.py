@@ -14,7 +14,7 @@ from npuface_export.compilers.placement import Placement
 from npuface_export.target import Target
 
 Tensor = NDArray[np.generic]
-ESTIMATED = "compiler estimate"
+ESTIMATED, EXACT_SIZE = "compiler estimate", "exact size"
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Estimate:
     """What a model costs on the NPU; None for what a vendor's tool does not say.
 
     Attributes:
-        kind: what kind of number it is: measured, emulated or compiler estimate.
+        kind: what kind of number it is: measured, emulated, compiler estimate, or exact size where it tells the size of
+            what was compiled and no more.
         total_ms: one inference; only the NPU's share where operators are on the CPU.
         body_ms: the same network ending at its heatmaps; None where the model has no heatmaps to end at.
         decode_ms: the difference, which can be negative: heatmaps that stay inside need not be written out.

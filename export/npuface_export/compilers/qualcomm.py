@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 import onnx
 
-from npuface_export.compilers.compiler import Compilation, Emulation, Estimate, Tensor
-from npuface_export.compilers.onnx_placement import onnx_operators, onnx_placement
+from npuface_export.compilers.compiler import EXACT_SIZE, Compilation, Emulation, Estimate, Tensor
+from npuface_export.compilers.in_toolchain import InToolchain
+from npuface_export.compilers.onnx_placement import onnx_placement, operator_names
 from npuface_export.compilers.placement import Placement
 from npuface_export.converters.onnx_graph import load_onnx
 from npuface_export.target import Target
-from npuface_export.toolchains import call_worker, toolchain_by_name
-from npuface_export.toolchains.exchange import WORKERS
 from npuface_runtime.errors import UserError
 
 _ARTIFACT = "device.onnx"
@@ -32,7 +31,7 @@ _NOTE = "the size of the context binary; without the chip Qualcomm's tool tells 
 
 
 @dataclass(frozen=True)
-class Qualcomm:
+class Qualcomm(InToolchain):
     """Qualcomm's compiler and emulator (see compiler.Compiler).
 
     Attributes:
@@ -43,12 +42,8 @@ class Qualcomm:
 
     timeout: float = 300.0
     picture_timeout: float = 60.0
-    toolchain: str | None = "qualcomm"
+    toolchain: str = "qualcomm"
     emulates: bool = True
-
-    def version(self) -> str:
-        """The version of onnxruntime-qnn (see compiler.Compiler.version)."""
-        return toolchain_by_name("qualcomm").require()
 
     def compile(self, model: Path, target: Target, folder: Path, pictures: Sequence[Tensor] = ()) -> Compilation:
         """Compile a QDQ ONNX file; the artifact is `device.onnx` in `folder` (see compiler.Compiler.compile).
@@ -65,19 +60,13 @@ class Qualcomm:
                 "artifact": _ARTIFACT,
                 "pictures": _saved(pictures, Path(work)),
             }
-            answer = call_worker(
-                toolchain_by_name("qualcomm"),
-                WORKERS / "qualcomm.py",
-                request,
-                Path(work),
-                task=task,
-                timeout=self.timeout + self.picture_timeout * len(pictures),
-            )
+            timeout = self.timeout + self.picture_timeout * len(pictures)
+            answer = self.work(request, Path(work), task, timeout)
             _check_target(answer["target"], target, task)
             placement = _placement(source, answer, task)
             emulation = _emulation(Path(work), len(pictures), len(source.graph.output), target, version)
             artifact = (Path(work) / _ARTIFACT).replace(folder / _ARTIFACT)
-        estimate = Estimate(flash_bytes=int(answer["context_bytes"]), note=_NOTE)
+        estimate = Estimate(EXACT_SIZE, flash_bytes=int(answer["context_bytes"]), note=_NOTE)
         return Compilation(artifact, placement, estimate, version, emulation)
 
 
@@ -107,7 +96,7 @@ def _placement(source: onnx.ModelProto, answer: Mapping[str, Any], task: str) ->
     """
     if answer["nodes"] == [_CONTEXT]:
         return onnx_placement(source, {})
-    names = {node.name for node in onnx_operators(source)}
+    names = operator_names(source)
 
     def known(name: str) -> str:
         return name if name in names else _LAYOUT.sub("", name)

@@ -17,13 +17,12 @@ import numpy as np
 import onnx
 
 from npuface_export.compilers.compiler import ESTIMATED, Compilation, Emulation, Estimate, Tensor
+from npuface_export.compilers.in_toolchain import InToolchain
 from npuface_export.compilers.placement import DECODE, Placement
 from npuface_export.compilers.rockchip_graph import layers_that_run, placement_of
 from npuface_export.compilers.rockchip_log import BuildLog, read_build_log
 from npuface_export.converters.onnx_graph import load_onnx, tensor_info
 from npuface_export.target import Target
-from npuface_export.toolchains import call_worker, toolchain_by_name
-from npuface_export.toolchains.exchange import WORKERS
 from npuface_runtime.errors import UserError
 
 _ARTIFACT = "device.rknn"
@@ -33,7 +32,7 @@ _UNESTIMATED = "a lower bound: the toolkit lists no cycles for its layers withou
 
 
 @dataclass(frozen=True)
-class Rockchip:
+class Rockchip(InToolchain):
     """Rockchip's compiler (see compiler.Compiler).
 
     The target's options: `platform`, the chip by the toolkit's name; `disable_rules`, the toolkit's rewritings that are
@@ -63,10 +62,6 @@ class Rockchip:
         emulation = Emulation(f"RKNN-Toolkit2 {version}, simulator", outputs) if outputs else None
         return Compilation(artifact, placement, _estimate(log, placement), version, emulation)
 
-    def version(self) -> str:
-        """The toolkit's version (see compiler.Compiler.version)."""
-        return toolchain_by_name(self.toolchain).require()
-
     def _call(self, model: Path, target: Target, work: Path, pictures: Sequence[Tensor]) -> Mapping[str, Any]:
         options = target.compiler_options
         if pictures:
@@ -78,8 +73,7 @@ class Rockchip:
             "artifact": _ARTIFACT,
             "pictures": _PICTURES if pictures else None,
         }
-        toolchain, worker = toolchain_by_name(self.toolchain), WORKERS / "rockchip.py"
-        return call_worker(toolchain, worker, request, work, task=f"compile for {target.name}", timeout=self.timeout)
+        return self.work(request, work, f"compile for {target.name}", self.timeout)
 
 
 def _outputs(path: Path, model: onnx.ModelProto, count: int) -> list[list[Tensor]]:

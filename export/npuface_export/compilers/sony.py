@@ -16,13 +16,12 @@ import numpy as np
 import torch
 
 from npuface_export.compilers.compiler import ESTIMATED, Compilation, Emulation, Estimate, Tensor
+from npuface_export.compilers.in_toolchain import InToolchain
 from npuface_export.compilers.onnx_placement import onnx_placement
 from npuface_export.converters.onnx_graph import load_onnx
 from npuface_export.foreign.whole import whole_module
 from npuface_export.foreign.with_layers import with_layers
 from npuface_export.target import Target
-from npuface_export.toolchains import call_worker, toolchain_by_name
-from npuface_export.toolchains.exchange import WORKERS
 from npuface_runtime.errors import UserError
 
 _ARTIFACT = "device.zip"
@@ -32,7 +31,7 @@ _NOTE = "memory only: the converter says nothing of time"
 
 
 @dataclass(frozen=True)
-class Sony:
+class Sony(InToolchain):
     """Sony's tools (see compiler.Compiler).
 
     Attributes:
@@ -43,10 +42,6 @@ class Sony:
     timeout: float = 3600.0
     toolchain: str = "sony"
     emulates: bool = True
-
-    def version(self) -> str:
-        """The converter's version (see compiler.Compiler.version)."""
-        return toolchain_by_name(self.toolchain).require()
 
     def compile(self, model: Path, target: Target, folder: Path, pictures: Sequence[Tensor] = ()) -> Compilation:
         """Quantize and convert a float ONNX file; the artifact is `device.zip` in `folder`.
@@ -66,8 +61,7 @@ class Sony:
             torch.save(with_layers(whole_module(model)), work / _NETWORK)
             np.save(work / _PICTURES, np.stack(pictures))
             request = {"network": _NETWORK, "pictures": _PICTURES, "outputs": _OUTPUTS}
-            toolchain, worker = toolchain_by_name(self.toolchain), WORKERS / "sony.py"
-            answer = call_worker(toolchain, worker, request, work, task=task, timeout=self.timeout)
+            answer = self.work(request, work, task, self.timeout)
             estimate = estimate_of(answer["report"], f"cannot {task}")
             with np.load(work / _OUTPUTS, allow_pickle=False) as arrays:
                 outputs = [[arrays[f"arr_{i}"]] for i in range(len(pictures))]
