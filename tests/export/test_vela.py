@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from ethosu.vela.architecture_features import Accelerator
 from tflite_models import LITERT, SIZE, Drawn, central_pictures, drawn_model, quantized_model
 from torch import Tensor, nn
 
 from npuface_export.compilers import CpuOperator, compiler_by_name
-from npuface_export.compilers.vela import Vela
+from npuface_export.compilers.placement import BODY, CPU, DECODE
+from npuface_export.compilers.vela import Vela, _placement
 from npuface_export.converters import Recipe
 from npuface_export.converters.tflite_graph import Graph
 from npuface_export.decode import HeatmapSpec, form_by_name
@@ -97,7 +100,7 @@ def test_a_compiler_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
 
 
 def test_unknown_compiler_names_the_known() -> None:
-    with pytest.raises(UserError, match="the compilers are vela"):
+    with pytest.raises(UserError, match=r"the compilers are apple, .*, vela"):
         compiler_by_name("velo")
 
 
@@ -186,6 +189,44 @@ def test_an_operator_that_the_npu_lacks_is_reported_with_velas_reason(tmp_path: 
     assert (placement.decode_npu, placement.decode_cpu, placement.npu) == (0, 1, 2)
     newer = COMPILER.compile(model.files["model"], target_by_name("ethos-u85-256"), tmp_path).placement
     assert (newer.decode_npu, newer.decode_cpu) == (1, 0)
+
+
+def test_only_the_npus_own_custom_operator_is_on_the_npu(tmp_path: Path) -> None:
+    """Negative control: a custom operator of another name runs on the CPU, whoever brings it."""
+    model = quantized_model("relative-threshold", "int16").files["model"]
+    source, compiled = Graph.read(model), Graph.read(COMPILER.compile(model, TARGET, tmp_path).artifact)
+    assert compiled.custom_code(compiled.operators[0]) == "ethos-u"
+    assert _placement(source, compiled, "").cpu == 0
+    compiled.model.operatorCodes[0].customCode = b"another"
+    placement = _placement(source, compiled, "")
+    assert [placed.name for placed in placement.operators if placed.device == CPU] == [placement.operators[-1].name]
+
+
+@pytest.mark.parametrize(("read", "part"), [("decoded", DECODE), ("heatmaps", DECODE), ("picture", BODY)])
+def test_what_the_compiler_adds_on_the_cpu_is_in_the_part_of_what_it_reads(
+    read: str, part: str, tmp_path: Path
+) -> None:
+    """Two operators more, one behind the other, as a compiler may put them in."""
+    model = quantized_model("relative-threshold", "int16").files["model"]
+    source, compiled = Graph.read(model), Graph.read(COMPILER.compile(model, TARGET, tmp_path).artifact)
+    body, tensors = compiled.model.subgraphs[0], list(compiled.model.subgraphs[0].tensors)
+    compiled.model.operatorCodes.append(schema.OperatorCodeT())
+    compiled.model.operatorCodes[-1].builtinCode = schema.BuiltinOperator.DEQUANTIZE
+    (entrance,) = [i for i in range(len(tensors)) if compiled.name(i) == {"heatmaps": "decoded"}.get(read, read)]
+    if read == "heatmaps":
+        compiled.rename(entrance, read)
+    for name in ("added", "added-behind"):
+        tensors.append(copy(tensors[entrance]))
+        tensors[-1].name = name.encode()
+        added = schema.OperatorT()
+        added.opcodeIndex, added.inputs, added.outputs = 1, [entrance], [len(tensors) - 1]
+        body.tensors, body.operators, entrance = tensors, [*body.operators, added], len(tensors) - 1
+    made = _placement(source, compiled, "").operators[len(source.operators) :]
+    assert [(placed.name, placed.operator, placed.device, placed.part) for placed in made] == [
+        ("added", "DEQUANTIZE", CPU, part),
+        ("added-behind", "DEQUANTIZE", CPU, part),
+    ]
+    assert made[1].reads == (len(source.operators),)
 
 
 def test_the_estimate_names_the_operators_that_cost(tmp_path: Path) -> None:

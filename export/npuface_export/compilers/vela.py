@@ -24,7 +24,10 @@ from npuface_export.converters.tflite_graph import HEATMAPS, Graph
 from npuface_export.target import Target
 from npuface_runtime.errors import UserError
 
-_NPU_OPERATOR = "CUSTOM"
+_NPU_OPERATOR = "ethos-u"
+"""The custom code of the operator that the NPU runs.
+Source: https://gitlab.arm.com/artificial-intelligence/ethos-u/ethos-u-vela, ethosu/vela/tflite_writer.py
+"""
 _INSTALL = "install it with: pip install 'npuface[export]'"
 _WARNING = re.compile(
     r"operator: (?P<operator>\w+), ofm: '(?P<tensor>[^']*)'\nReason: (?P<reason>[^\n(]*)[^\n]*(?:\n(?P<rule>[^\n]+))?"
@@ -130,12 +133,12 @@ def _rows(folder: Path, pattern: str) -> list[dict[str, str]]:
 
 
 def _placement(source: Graph, compiled: Graph, log: str) -> Placement:
-    """Operators that the compiled model still has by their own names run on the CPU."""
+    """All but the `ethos-u` operators of the compiled model run on the CPU, most by the names that they had before."""
     reasons = {match["tensor"]: _reason(match) for match in _WARNING.finditer(log)}
     on_cpu = {
         compiled.name(operator.outputs[0])
         for operator in compiled.operators
-        if compiled.operator_name(operator) != _NPU_OPERATOR
+        if compiled.custom_code(operator) != _NPU_OPERATOR
     }
     heatmaps = source.by_name(HEATMAPS)
     after = [] if heatmaps is None else source.downstream([heatmaps])
@@ -155,16 +158,29 @@ def _placement(source: Graph, compiled: Graph, log: str) -> Placement:
             )
         )
     missing = on_cpu - {source.name(operator.outputs[0]) for operator in source.operators}
-    return Placement((*placed, *_added(compiled, missing, reasons)))
+    return Placement(_with_added(source, placed, compiled, missing, reasons))
 
 
-def _added(compiled: Graph, tensors: set[str], reasons: Mapping[str, str]) -> list[PlacedOperator]:
-    """Operators on the CPU that the compiler put in itself."""
-    return [
-        PlacedOperator(module_of(name), compiled.operator_name(operator), CPU, BODY, (), reasons.get(name))
-        for operator in compiled.operators
-        if (name := compiled.name(operator.outputs[0])) in tensors
-    ]
+def _with_added(
+    source: Graph, placed: Sequence[PlacedOperator], compiled: Graph, tensors: set[str], reasons: Mapping[str, str]
+) -> tuple[PlacedOperator, ...]:
+    """The placed operators of the source, and those on the CPU that the compiler put in itself, by what they write.
+
+    One that reads nothing but what the body makes of the picture is in the body, every other one in the decode.
+    """
+    known, parts = list(placed), {source.name(tensor): BODY for tensor in source.inputs}
+    made_by = {source.name(int(tensor)): i for i, op in enumerate(source.operators) for tensor in op.outputs}
+    parts |= {name: DECODE if name == HEATMAPS else known[index].part for name, index in made_by.items()}
+    for operator in compiled.operators:
+        name = compiled.name(operator.outputs[0])
+        if name in tensors:
+            read = [compiled.name(int(i)) for i in operator.inputs if i >= 0 and not compiled.is_constant(int(i))]
+            part = BODY if all(parts.get(each) == BODY for each in read) else DECODE
+            reads = tuple(dict.fromkeys(made_by[each] for each in read if each in made_by))
+            kind, reason = compiled.operator_name(operator), reasons.get(name)
+            made_by[name], parts[name] = len(known), part
+            known.append(PlacedOperator(module_of(name), kind, CPU, part, reads, reason))
+    return tuple(known)
 
 
 def _reason(match: re.Match[str]) -> str:

@@ -125,6 +125,11 @@ class Graph:
         code = self.model.operatorCodes[operator.opcodeIndex]
         return _NAME_OF_CODE[max(code.builtinCode, code.deprecatedBuiltinCode)]
 
+    def custom_code(self, operator: Any) -> str | None:
+        """What a CUSTOM operator is called; None for a builtin one."""
+        code = self.model.operatorCodes[operator.opcodeIndex].customCode
+        return None if code is None else bytes(code).decode()
+
     def operator_counts(self) -> Mapping[str, int]:
         """How often each operator occurs, in alphabetical order."""
         return dict(sorted(Counter(map(self.operator_name, self._body.operators)).items()))
