@@ -5,20 +5,17 @@ Targets of one family share the list of their operators: `operators_from` names 
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from npuface_export.decode import DecodeForm, HeatmapSpec
 from npuface_export.decode.form import Need
+from npuface_export.target_table import operator_table, target_tables
 from npuface_runtime.errors import UserError
 from npuface_runtime.manifest import DeviceEngine
-
-_FOLDER = Path(__file__).parent / "targets"
 
 
 @dataclass(frozen=True)
@@ -147,17 +144,13 @@ class Target:
         return next((reason for reason in reasons if reason), None)
 
 
-def _table(path: Path) -> dict[str, Any]:
-    return tomllib.loads(path.read_text(encoding="utf-8"))
-
-
-def _read(path: Path) -> Target:
-    raw = _table(path)
+def _target(name: str, table: Mapping[str, Any]) -> Target:
+    raw = dict(table)
     operators, shared = raw.pop("operators", None), raw.get("operators_from")
     if shared is not None:
-        operators = _table(_FOLDER / "operators" / f"{shared}.toml")
+        operators = operator_table(shared)
     return Target(
-        name=path.stem,
+        name=name,
         operators=None if operators is None else {name: _limit(limit) for name, limit in operators.items()},
         cost=_cost(raw.pop("cost", {})),
         device=DeviceEngine(**device) if (device := raw.pop("device", None)) else None,
@@ -178,7 +171,7 @@ def _cost(raw: Mapping[str, Any]) -> Cost:
 @cache
 def targets() -> Mapping[str, Target]:
     """Every target by name, in alphabetical order."""
-    return {path.stem: _read(path) for path in sorted(_FOLDER.glob("*.toml"))}
+    return {name: _target(name, table) for name, table in target_tables().items()}
 
 
 def target_by_name(name: str) -> Target:

@@ -38,6 +38,14 @@ Path(sys.argv[2]).write_text(json.dumps({{"compiler": (7 << 16) + 3, "openvino":
 """Compiles for the CPU in place of the NPU, and prints what the vendor documents."""
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the logs go."""
+    folder = tmp_path / "toolchains"
+    monkeypatch.setenv("NPUFACE_TOOLCHAINS", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A float bundle for the NPU: made without its compiler."""
@@ -142,17 +150,22 @@ def test_the_latency_is_read_as_the_vendor_logs_it() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("import os, signal; print('deep inside'); os.kill(os.getpid(), signal.SIGSEGV)", "exit status -11"),
-        ("print('deep inside')", "exit status 0"),
-        ("import sys; from pathlib import Path; print('deep inside'); Path(sys.argv[2]).write_text('[')", "status 0"),
+        ("import os, signal; print('deep inside'); os.kill(os.getpid(), signal.SIGSEGV)", "was ended by SIGSEGV"),
+        ("print('deep inside')", "ended without an answer"),
+        (
+            "import sys; from pathlib import Path; print('deep inside'); Path(sys.argv[2]).write_text('[')",
+            "without an answer",
+        ),
+        ("import os; print('deep inside'); raise OSError(28, os.strerror(28), 'blob')", "the disk is full"),
     ],
 )
-def test_a_crash_in_the_compiler_is_an_error_with_its_log(text: str, reason: str, tmp_path: Path) -> None:
+def test_a_crash_in_the_compiler_is_an_error_with_its_log(text: str, reason: str, tmp_path: Path, home: Path) -> None:
     with pytest.raises(UserError) as caught:
         worker(tmp_path, text).version()
     assert reason in str(caught.value)
-    if "deep" in text and "SIGSEGV" not in text:  # a killed process loses what it had not written out
-        assert "deep inside" in str(caught.value)
+    (log,) = (home / "logs").iterdir()
+    assert str(log) in str(caught.value)
+    assert log.read_text().startswith("deep inside\n")
 
 
 def test_a_compiler_that_hangs_is_stopped(tmp_path: Path) -> None:

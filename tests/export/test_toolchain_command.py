@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,14 @@ from npuface_export.target import targets
 from npuface_export.toolchains import toolchain_by_name
 from npuface_runtime.manifest import Decode, HeatmapInfo, Landmarks, Manifest, Preprocess, TensorInfo
 from npuface_toolkit.cli import main
+
+WITHOUT = """
+import sys
+sys.modules |= dict.fromkeys(("torch", "onnx", "onnxruntime", "openvino"))
+from npuface_toolkit.cli import main
+main()
+"""
+"""The command where these cannot be imported."""
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +61,22 @@ def test_the_command_lists_installs_and_removes(capfd: pytest.CaptureFixture[str
     assert run(capfd, "toolchain", "install", "rokchip")[0] == 2
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("doctor",), ("toolchain", "list"), ("toolchain", "install", "apple"), ("toolchain", "remove", "apple")],
+)
+def test_toolchains_need_neither_torch_nor_onnx(command: tuple[str, ...]) -> None:
+    if command[1:2] == ("install",):
+        installed(toolchain_by_name("apple"))
+    done = subprocess.run([sys.executable, "-c", WITHOUT, *command, "--json"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    if command[-1] != "apple":
+        by_name = {one["name"]: one for one in answer["toolchains"]}
+        assert by_name["apple"]["targets"] == ["apple-ane"]
+        assert len(by_name["rockchip"]["targets"]) > 1
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -69,6 +94,7 @@ def test_at_a_terminal_the_licence_is_shown_and_asked_for(
     toolchain = toolchain_by_name("rockchip")
     assert toolchain.licence in shown.err
     assert toolchain.licence_url in shown.err
+    assert "--pip-option can name an index with CPU builds" in shown.err
     assert "Do you accept it?" in shown.err
     assert not home.exists()
 

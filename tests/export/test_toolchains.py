@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +24,28 @@ from npuface_runtime.errors import UserError
 
 COMPILERS = sorted({target.compiler for target in targets().values() if target.compiler})
 COMMAND = "npuface toolchain install tiny"
+FIRST = """
+import sys
+from pathlib import Path
+from tiny_toolchain import TINY
+from npuface_export.toolchains import install_toolchain
+install_toolchain(TINY, accepted=True, python=Path(sys.argv[1]))
+"""
+"""Another process that installs the toolchain, with the Python that it is given."""
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "toolchains"
     monkeypatch.setenv("NPUFACE_TOOLCHAINS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def wheels(tmp_path: Path) -> Path:
+    """A folder of packages for pip; the toolchain's main one is not there yet."""
+    folder = tmp_path / "wheels"
+    write_wheel(folder, "tiny_part", "1.0")
     return folder
 
 
@@ -92,6 +111,11 @@ def test_a_compiler_names_a_toolchain_that_there_is(name: str) -> None:
     assert named is None or named in toolchains()
 
 
+def test_compilers_and_toolchains_name_each_other() -> None:
+    by_compiler = {(name, named) for name in COMPILERS if (named := compiler_by_name(name).toolchain)}
+    assert by_compiler == {(name, one.name) for one in toolchains().values() for name in one.compilers}
+
+
 def test_an_unknown_toolchain_names_the_near_one() -> None:
     with pytest.raises(UserError) as caught:
         toolchain_by_name("rokchip")
@@ -127,15 +151,13 @@ def test_a_missing_program_is_named() -> None:
     assert error.fix == "install no-such-program"
 
 
-def test_a_disk_that_is_too_small_is_refused(tmp_path: Path) -> None:
+def test_a_disk_that_is_too_small_is_refused(home: Path) -> None:
     error = refused(toolchain=replace(TINY, disk_mb=10**9))
-    assert error.why.startswith(f"it takes 1,000,000,000 MB, and {tmp_path} has ")
+    assert error.why.startswith(f"it takes 1,000,000,000 MB, and {home} has ")
     assert "NPUFACE_TOOLCHAINS" in error.fix
 
 
-def test_an_interrupted_installation_goes_on_where_it_stopped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    wheels = tmp_path / "wheels"
-    write_wheel(wheels, "tiny_part", "1.0")
+def test_an_interrupted_installation_goes_on_where_it_stopped(wheels: Path, caplog: pytest.LogCaptureFixture) -> None:
     # it was ended before pip came into the environment
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(TINY.folder)], check=True)
     with pytest.raises(UserError) as caught:
@@ -159,7 +181,12 @@ def test_an_interrupted_installation_goes_on_where_it_stopped(tmp_path: Path, ca
     used = [str(TINY.python), "-c", "import tiny_part, tiny_tool; print(tiny_tool.VERSION)"]
     assert subprocess.run(used, capture_output=True, text=True, check=True).stdout == "2.1\n"
 
+
+def test_what_changes_in_an_environment_is_made_whole_or_is_no_toolchain(wheels: Path) -> None:
+    write_wheel(wheels, "tiny_tool", "2.1")
+    install_toolchain(TINY, accepted=True, pip_options=options(wheels))
     # pip was killed within a package, whose list of files comes last
+    part = package_files(TINY) / "tiny_part.py"
     (package_files(TINY) / "tiny_part-1.0.dist-info" / "RECORD").unlink()
     part.unlink()
     TINY.forget_ready()
@@ -173,9 +200,37 @@ def test_an_interrupted_installation_goes_on_where_it_stopped(tmp_path: Path, ca
         install_toolchain(newer, accepted=True, pip_options=options(wheels))
     assert TINY.version() is None
 
+    # a build that asks for another version than the pinned one
+    write_wheel(wheels, "tiny_part", "1.1", requires="not-there; extra == 'more'")
+    write_wheel(wheels, "tiny_build", "3.0", requires="tiny_part==1.1")
+    with pytest.raises(UserError, match=r"pip put other versions in place of tiny_part==1\.0"):
+        install_toolchain(replace(TINY, resolved=("tiny_build==3.0",)), accepted=True, pip_options=options(wheels))
+    assert TINY.version() is None
+
     assert remove_toolchain(TINY)
-    assert list(TINY.folder.parent.iterdir()) == []
+    assert [path.name for path in TINY.folder.parent.iterdir()] == [".tiny.lock"]
     assert not remove_toolchain(TINY)
+
+
+def test_a_second_installation_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
+    started, python = tmp_path / "started", tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nif [ $1 = -c ]; then echo 3 11; else echo $$ > {started}; exec sleep 60; fi\n")
+    python.chmod(0o755)
+    first = subprocess.Popen([sys.executable, "-c", FIRST, str(python)], cwd=Path(__file__).parent)
+    try:
+        until = time.monotonic() + 60
+        while not (started.is_file() and started.read_text().endswith("\n")):
+            assert first.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        for act in (lambda: install_toolchain(TINY, accepted=True), lambda: remove_toolchain(TINY)):
+            with pytest.raises(UserError, match="another installation is running"):
+                act()
+        os.kill(int(started.read_text()), signal.SIGKILL)
+    finally:
+        first.kill()
+        first.wait()
+    remove_toolchain(TINY)  # the lock does not survive the process
 
 
 def test_an_environment_whose_python_is_gone_is_no_toolchain() -> None:
@@ -206,4 +261,4 @@ def test_a_removal_that_was_interrupted_is_ended() -> None:
     left = TINY.folder.with_name(".tiny.removed") / "lib"
     left.mkdir(parents=True)
     assert not remove_toolchain(TINY)
-    assert list(TINY.folder.parent.iterdir()) == []
+    assert [path.name for path in TINY.folder.parent.iterdir()] == [".tiny.lock"]

@@ -99,6 +99,24 @@ def test_a_compiler_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("ends", "why"),
+    [
+        ("os.kill(os.getpid(), 11)", "vela was ended by SIGSEGV; it printed:\nwords"),
+        ("raise OSError(28, os.strerror(28))", "the disk is full: vela failed with exit status 1; it printed:\nwords"),
+    ],
+)
+def test_a_signal_and_a_full_disk_are_named(
+    ends: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ends_badly.py").write_text(f"import os\nprint('words', flush=True)\n{ends}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(UserError) as caught:
+        Vela(module="ends_badly").version()
+    assert caught.value.why.startswith(why)
+
+
 def test_unknown_compiler_names_the_known() -> None:
     with pytest.raises(UserError, match=r"the compilers are apple, .*, vela"):
         compiler_by_name("velo")

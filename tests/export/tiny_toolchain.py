@@ -15,6 +15,7 @@ TINY = Toolchain(
     name="tiny",
     title="Tiny's Compiler",
     main="tiny-tool",
+    compilers=("tiny",),
     licence="the Tiny licence",
     licence_url="https://tiny.example/licence",
     disk_mb=1,
@@ -29,12 +30,12 @@ def installed(toolchain: Toolchain) -> None:
     toolchain.write_ready({})
 
 
-def write_wheel(folder: Path, name: str, version: str) -> None:
+def write_wheel(folder: Path, name: str, version: str, requires: str = "not-there==9") -> None:
     """A wheel of one module, made without any tool."""
     info = f"{name}-{version}.dist-info"
     files = {
         f"{name}.py": f"VERSION = '{version}'\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Dist: not-there==9\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Dist: {requires}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = ""

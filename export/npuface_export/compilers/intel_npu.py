@@ -6,9 +6,7 @@ It runs in a process of its own. What it costs is read from what that prints.
 from __future__ import annotations
 
 import importlib.util
-import json
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,14 +19,13 @@ from npuface_export.compilers.placement import BODY, DECODE, NPU, PlacedOperator
 from npuface_export.converters.onnx_graph import HEATMAPS
 from npuface_export.converters.openvino_graph import dependent
 from npuface_export.target import Target
-from npuface_export.toolchains.exchange import WORKERS
+from npuface_export.toolchains.exchange import LOGS, WORKERS, Interpreter, run_worker
+from npuface_export.toolchains.toolchain import toolchains_home
 from npuface_runtime.errors import UserError, reason_of
-from npuface_runtime.plain import parse_json
 
 _PLUGIN = "https://github.com/openvinotoolkit/openvino/blob/master/src/plugins/intel_npu/README.md"
 """The vendor's description of what compiles and runs models there."""
 _ARTIFACT = "device.blob"
-_LOG_LINES = 12
 _INSTALL = "install it with: pip install 'npuface[openvino]'"
 _ELSEWHERE = (
     "run it on a machine with that NPU and its driver, which brings a compiler, or on Windows, where OpenVINO's wheel "
@@ -67,11 +64,11 @@ class IntelNpu:
 
     def version(self) -> str:
         """OpenVINO's version and the compiler's (see compiler.Compiler.version)."""
-        what = "cannot compile for the Intel NPU"
+        task = "compile for the Intel NPU"
         if importlib.util.find_spec("openvino") is None:
-            raise UserError(what, "openvino is not installed", _INSTALL)
+            raise UserError(f"cannot {task}", "openvino is not installed", _INSTALL)
         with tempfile.TemporaryDirectory(prefix="npuface-") as work:
-            answer, _ = self._call({}, Path(work), what, _ELSEWHERE)
+            answer, _ = self._call({}, Path(work), task, _ELSEWHERE)
         major, minor = divmod(answer["compiler"], 1 << 16)  # source: _PLUGIN, NPU_COMPILER_VERSION
         return f"OpenVINO {answer['openvino'].split('-')[0]}, NPU compiler {major}.{minor}"
 
@@ -91,42 +88,17 @@ class IntelNpu:
                 "artifact": str(made.resolve()),
                 "properties": {**_LOGGED, **target.compiler_options},
             }
-            _, log = self._call(request, Path(work), f"cannot compile for {target.name}", fix)
+            _, log = self._call(request, Path(work), f"compile for {target.name}", fix)
             artifact = made.replace(folder / _ARTIFACT)
         return Compilation(artifact, placement, estimate_of(log), version)
 
-    def _call(self, request: Mapping[str, Any], work: Path, what: str, fix: str) -> tuple[Mapping[str, Any], str]:
-        """The worker's answer, and what was printed."""
-        asked, answered = work.resolve() / "request.json", work.resolve() / "response.json"
-        asked.write_text(json.dumps(request), encoding="utf-8")
-        try:
-            done = subprocess.run(
-                [sys.executable, "-I", str(self.worker), str(asked), str(answered)],
-                cwd=work,  # the compiler leaves its trace where it runs
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                timeout=self.timeout,
-            )
-        except subprocess.TimeoutExpired:
-            raise UserError(what, f"OpenVINO took over {self.timeout:g} s", "try a smaller network") from None
-        answer = _answer(answered)
-        if done.returncode or answer is None:
-            tail = "\n".join(done.stdout.strip().splitlines()[-_LOG_LINES:])
-            raise UserError(what, f"OpenVINO ended with exit status {done.returncode}; it printed:\n{tail}", fix)
+    def _call(self, request: Mapping[str, Any], work: Path, task: str, fix: str) -> tuple[Mapping[str, Any], str]:
+        """The worker's answer, and what was printed. It runs in `work`, where the compiler leaves its trace."""
+        beside_us = Interpreter("OpenVINO", Path(sys.executable), toolchains_home() / LOGS)
+        answer, log = run_worker(beside_us, self.worker, request, work, task=task, timeout=self.timeout)
         if "refused" in answer:
-            raise UserError(what, reason_of(RuntimeError(answer["refused"])), fix)
-        return answer, done.stdout
-
-
-def _answer(path: Path) -> Mapping[str, Any] | None:
-    try:
-        answer = parse_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return answer if isinstance(answer, dict) else None
+            raise UserError(f"cannot {task}", reason_of(RuntimeError(answer["refused"])), fix)
+        return answer, log.read_text(encoding="utf-8", errors="replace")
 
 
 def ir_placement(model: Path) -> Placement:

@@ -22,6 +22,7 @@ from npuface_export.compilers.placement import BODY, CPU, DECODE, NPU, PlacedOpe
 from npuface_export.converters.litert_layers import module_of
 from npuface_export.converters.tflite_graph import HEATMAPS, Graph
 from npuface_export.target import Target
+from npuface_export.toolchains.ended import FREE_SPACE, how_it_ended, says_full_disk
 from npuface_runtime.errors import UserError
 
 _NPU_OPERATOR = "ethos-u"
@@ -112,15 +113,16 @@ class Vela:
         except subprocess.TimeoutExpired:
             raise UserError(f"cannot {task}", f"vela took over {self.timeout:g} s", "try a smaller network") from None
         if done.returncode:
-            raise _failed(task, f"vela failed with exit status {done.returncode}", done.stdout + done.stderr)
+            raise _failed(task, f"vela {how_it_ended(done.returncode)}", done.stdout + done.stderr)
         return done.stdout
 
 
 def _failed(task: str, why: str, log: str) -> UserError:
     tail = "\n".join(log.strip().splitlines()[-_LOG_LINES:])
-    return UserError(
-        f"cannot {task}", f"{why}; it printed:\n{tail}", "check the model and the target's compiler options"
-    )
+    printed = f"{why}; it printed:\n{tail}"
+    if says_full_disk(log):
+        return UserError(f"cannot {task}", f"the disk is full: {printed}", FREE_SPACE)
+    return UserError(f"cannot {task}", printed, "check the model and the target's compiler options")
 
 
 def _rows(folder: Path, pattern: str) -> list[dict[str, str]]:

@@ -7,19 +7,20 @@ response.json` in a folder of its own, may leave files there, and writes either 
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
+from npuface_export.toolchains.ended import FREE_SPACE, how_it_ended, says_full_disk
 from npuface_export.toolchains.toolchain import Toolchain
 from npuface_runtime.errors import UserError
 from npuface_runtime.plain import build, parse_json
@@ -30,10 +31,24 @@ LOGS = "logs"
 _LOG_LINES = 12
 _LOG_BYTES = 2**16
 _LOGS_KEPT = 20
-_NO_SPACE = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _FULL_BYTES = 2**20
 _KILL = 9
 """The signal by which a system that is out of memory ends a process."""
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """What runs workers.
+
+    Attributes:
+        title: of the vendor's tool, for the messages.
+        python: the program.
+        logs: the folder for what workers print.
+    """
+
+    title: str
+    python: Path
+    logs: Path
 
 
 @dataclass(frozen=True)
@@ -47,10 +62,23 @@ class _Refusal:
 def call_worker(
     toolchain: Toolchain, worker: Path, request: Mapping[str, Any], folder: Path, *, task: str, timeout: float
 ) -> Mapping[str, Any]:
+    """Run a worker in a toolchain's environment to its end. Returns its answer.
+
+    Raises:
+        UserError: the toolchain is not installed, or as run_worker says.
+    """
+    toolchain.require()
+    interpreter = Interpreter(toolchain.title, toolchain.python, toolchain.folder / LOGS)
+    return run_worker(interpreter, worker, request, folder, task=task, timeout=timeout)[0]
+
+
+def run_worker(
+    interpreter: Interpreter, worker: Path, request: Mapping[str, Any], folder: Path, *, task: str, timeout: float
+) -> tuple[Mapping[str, Any], Path]:
     """Run a worker to its end.
 
     Args:
-        toolchain: in whose environment it runs.
+        interpreter: what runs it.
         worker: the script.
         request: plain data; large arrays go into files in `folder`.
         folder: where it runs, and may write.
@@ -58,30 +86,29 @@ def call_worker(
         timeout: seconds until it and all that it started is stopped.
 
     Returns:
-        Its answer.
+        Its answer, and its log.
 
     Raises:
-        UserError: the toolchain is not installed; the worker refuses, crashes, hangs, fills the disk or answers
-            nonsense. The message names the log.
+        UserError: the worker refuses, crashes, hangs, fills the disk or answers nonsense. The message names the log.
     """
-    toolchain.require()
     folder = folder.resolve()  # the worker runs in it, where a relative path would be another
     asked, answered = folder / "request.json", folder / "response.json"
     asked.write_text(json.dumps(request), encoding="utf-8")
     answered.unlink(missing_ok=True)  # the one of a call before this
-    what, log = f"cannot {task}", _new_log(toolchain, worker)
-    command = [str(toolchain.python), "-I", "-u", str(worker.resolve()), str(asked), str(answered)]
+    what, log = f"cannot {task}", _new_log(interpreter.logs, worker)
+    command = [str(interpreter.python), "-I", "-u", str(worker.resolve()), str(asked), str(answered)]
     status = _run(command, folder, log, timeout)
     if status is None:
-        _fail(what, f"{toolchain.title} took over {timeout:g} s and was stopped", log, "try a smaller network")
+        why = f"{interpreter.title} took over {timeout:g} s and was stopped"
+        _fail(what, why, log, folder, "try a smaller network")
     answer = _answer(answered)
     refusal = _refusal(answer)
     if refusal is not None:
         raise UserError(what, f"{refusal.why} (its log is {log})", refusal.fix)
     if status != 0 or answer is None:
         fix = "see that it has memory enough, or try a smaller network" if status == -_KILL else "read the log"
-        _fail(what, f"{toolchain.title} {_ended(status)}", log, fix, full=_is_full(folder))
-    return answer
+        _fail(what, f"{interpreter.title} {how_it_ended(status)}", log, folder, fix)
+    return answer, log
 
 
 def _run(command: list[str], folder: Path, log: Path, timeout: float) -> int | None:
@@ -137,22 +164,10 @@ def _refusal(answer: Mapping[str, Any] | None) -> _Refusal | None:
     return refusal
 
 
-def _ended(status: int) -> str:
-    if status < 0:
-        names = {one.value: one.name for one in signal.Signals}
-        return f"was ended by {names.get(-status, f'signal {-status}')}"
-    return f"failed with exit status {status}" if status else "ended without an answer that can be read"
-
-
-def _is_full(folder: Path) -> bool:
-    """Whether the disk has so little left that the worker could not even print why it failed."""
-    return shutil.disk_usage(folder).free < _FULL_BYTES
-
-
-def _fail(what: str, why: str, log: Path, fix: str, full: bool = False) -> NoReturn:
+def _fail(what: str, why: str, log: Path, folder: Path, fix: str) -> NoReturn:
     text = _end_of(log)
-    if full or any(reason in text for reason in _NO_SPACE):
-        raise UserError(what, f"the disk is full: {why} (its log is {log})", "free some space and run it again")
+    if says_full_disk(text) or shutil.disk_usage(folder).free < _FULL_BYTES:  # it may lack space even to say so
+        raise UserError(what, f"the disk is full: {why} (its log is {log})", FREE_SPACE)
     printed = "\n".join(text.strip().splitlines()[-_LOG_LINES:])
     told = (
         f"; it printed:\n{printed}\n(all of it is in {log})" if printed else f" and printed nothing (its log is {log})"
@@ -167,11 +182,20 @@ def _end_of(log: Path) -> str:
         return stream.read().decode(errors="replace")
 
 
-def _new_log(toolchain: Toolchain, worker: Path) -> Path:
-    """A new file for what a worker prints; the oldest ones go."""
-    logs = toolchain.folder / LOGS
-    logs.mkdir(exist_ok=True)
-    for old in sorted(logs.glob("*.log"))[: -(_LOGS_KEPT - 1)]:
-        old.unlink(missing_ok=True)
+def _new_log(logs: Path, worker: Path) -> Path:
+    """A new file for what a worker prints; the oldest ones go.
+
+    Where that folder cannot be written, as in an installation that others share, it is one for temporary files.
+    """
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
-    return logs / f"{now}-{worker.stem}-{os.getpid()}.log"
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+        for old in sorted(logs.glob("*.log"))[: -(_LOGS_KEPT - 1)]:
+            old.unlink(missing_ok=True)
+        log = logs / f"{now}-{worker.stem}-{os.getpid()}.log"
+        log.touch()
+    except OSError:
+        number, name = tempfile.mkstemp(".log", f"npuface-{worker.stem}-")
+        os.close(number)
+        log = Path(name)
+    return log

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from importlib.metadata import distributions
 from pathlib import Path
 
+from npuface_export.toolchains.lock import only_one
 from npuface_export.toolchains.toolchain import HOME_VARIABLE, Toolchain
 from npuface_runtime.errors import UserError
 
@@ -32,8 +33,8 @@ def install_toolchain(
         pip_options: handed to pip, such as an index that has the CPU build of torch.
 
     Raises:
-        UserError: the licence is not accepted, the Python is too new, a program or disk space is missing, something
-            else is in its folder, or pip fails.
+        UserError: the licence is not accepted, the Python is too new, a program or disk space is missing, another
+            installation is running, something else is in its folder, or pip fails.
     """
     what = f"cannot install the toolchain {toolchain.name}"
     if toolchain.version() is not None:
@@ -48,6 +49,22 @@ def install_toolchain(
     interpreter = Path(sys.executable) if python is None else python
     _check_python(toolchain, interpreter, what)
     _check_programs(toolchain, what)
+    with only_one(toolchain, what):
+        _install(toolchain, interpreter, pip_options, what)
+
+
+def remove_toolchain(toolchain: Toolchain) -> bool:
+    """Delete a toolchain's environment, a half-installed one too. Returns whether there was one.
+
+    Raises:
+        UserError: something else is in its folder, or another process installs it.
+    """
+    what = f"cannot remove the toolchain {toolchain.name}"
+    with only_one(toolchain, what):
+        return _remove(toolchain, what)
+
+
+def _install(toolchain: Toolchain, interpreter: Path, pip_options: Sequence[str], what: str) -> None:
     _check_space(toolchain, what)
     _check_folder(toolchain, what)
     toolchain.forget_ready()  # first: with some packages changed it is no longer what the note says
@@ -57,22 +74,18 @@ def install_toolchain(
         _log.info("%d of %d: %s", number, len(missing), requirement)
         complete = () if requirement in toolchain.resolved else ("--no-deps",)
         _pip_install(toolchain, requirement, (*complete, *pip_options), what)
+    _check_pins(toolchain, what)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     toolchain.write_ready({"installed": now, "licence": toolchain.licence, "licence_accepted": True})
 
 
-def remove_toolchain(toolchain: Toolchain) -> bool:
-    """Delete a toolchain's environment, a half-installed one too. Returns whether there was one.
-
-    Raises:
-        UserError: something else is in its folder.
-    """
+def _remove(toolchain: Toolchain, what: str) -> bool:
     going = toolchain.folder.with_name(f".{toolchain.name}.removed")
     if going.exists():  # what an interrupted removal left
         shutil.rmtree(going)
     if not toolchain.folder.exists():
         return False
-    _check_folder(toolchain, f"cannot remove the toolchain {toolchain.name}")
+    _check_folder(toolchain, what)
     toolchain.folder.rename(going)  # in one step: half of an environment is no toolchain
     shutil.rmtree(going)
     return True
@@ -150,6 +163,14 @@ def _missing(toolchain: Toolchain) -> list[str]:
         if found.get(_canonical(name), "").partition("+")[0] != pinned:
             missing.append(requirement)
     return missing
+
+
+def _check_pins(toolchain: Toolchain, what: str) -> None:
+    """Refuse an environment in which pip put another version, for what it installed later, in place of a pinned one."""
+    changed = _missing(toolchain)
+    if changed:
+        why = f"pip put other versions in place of {', '.join(changed)}"
+        raise UserError(what, why, "take away the --pip-option that asks for them, or report it: the pins do not fit")
 
 
 def _clear_unfinished(packages: Path) -> None:

@@ -29,11 +29,12 @@ class Toolchain:
         name: what users call it.
         title: for people.
         main: the distribution whose version is the toolchain's.
+        compilers: those of npuface_export.compilers that run in it.
         licence, licence_url: what the user has to accept before it is installed.
-        disk_mb: free space that an installation takes.
+        disk_mb: free space that an installation takes, with a fifth in reserve; torch as a CPU build.
         packages: distributions with exact versions, each installed without what it asks for: the list is complete.
-        resolved: distributions with exact versions that go first, with what they ask for (torch, whose builds differ
-            in that).
+        resolved: distributions with exact versions that go last, with what their builds ask for and `packages` does not
+            have: torch, whose CUDA build pins libraries of its own.
         programs: that must be on the PATH, such as java.
         newest_python: the newest Python, as (major, minor), that the vendor has packages for.
         note: what a user should know before installing it.
@@ -42,6 +43,7 @@ class Toolchain:
     name: str
     title: str
     main: str
+    compilers: tuple[str, ...]
     licence: str
     licence_url: str
     disk_mb: int
@@ -64,7 +66,7 @@ class Toolchain:
     @property
     def requirements(self) -> tuple[str, ...]:
         """Everything that is installed, in that order."""
-        return (*self.resolved, *self.packages)
+        return (*self.packages, *self.resolved)
 
     @property
     def install_command(self) -> str:
@@ -126,7 +128,7 @@ def toolchains_home() -> Path:
 
 def _read(path: Path) -> Toolchain:
     raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    raw |= {key: tuple(raw[key]) for key in ("packages", "resolved", "programs") if key in raw}
+    raw |= {key: tuple(raw[key]) for key in ("compilers", "packages", "resolved", "programs") if key in raw}
     major, minor = (int(part) for part in raw.pop("newest_python").split("."))
     return Toolchain(name=path.stem, newest_python=(major, minor), **raw)
 

@@ -75,7 +75,7 @@ def _target_row(one: dict[str, Any]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Tool:
-    """What a target needs: its version, or the one command that brings it, and the toolchain that it is part of."""
+    """What a target needs: its version, or what brings it, and the toolchain that it is part of."""
 
     installed: str | None
     missing: str | None
@@ -85,6 +85,7 @@ class _Tool:
 def _tool(compiler: str | None, converter: str) -> _Tool:
     """The compiler; where there is none, the engine that runs the model as it is."""
     from npuface_export.compilers import compiler_by_name
+    from npuface_export.toolchains import toolchain_by_name
 
     if compiler is None:
         package = next(package for package, use in _TOOLS.items() if use == converter)
@@ -94,7 +95,8 @@ def _tool(compiler: str | None, converter: str) -> _Tool:
     try:
         return _Tool(known.version(), None, known.toolchain)
     except UserError as error:
-        return _Tool(None, error.fix.partition(": ")[2] or error.fix, known.toolchain)
+        brings = toolchain_by_name(known.toolchain).install_command if known.toolchain else error.fix
+        return _Tool(None, brings, known.toolchain)
 
 
 def doctor(as_json: JsonOption = False) -> None:

@@ -39,7 +39,8 @@ def list_(as_json: JsonOption = False) -> None:
             (one["name"], one["title"], shown_state(one), f"{one['disk_mb']:,} MB", one["licence"]) for one in found
         ]
         columns = ("name", "what for", "version", "disk", "licence")
-        result.result({"toolchains": found}, table("Toolchains", columns, rows))
+        notes = "\n".join(f"{one['name']}: {one['note']}" for one in found if one["note"])
+        result.result({"toolchains": found}, table("Toolchains", columns, rows), notes)
 
 
 def install(
@@ -51,7 +52,12 @@ def install(
         Path | None, typer.Option("--python", help="The interpreter to make it with; this one without it.")
     ] = None,
     pip_option: Annotated[
-        list[str] | None, typer.Option("--pip-option", help="Handed to pip, such as --no-index. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--pip-option",
+            help="Handed to pip. Repeatable. torch's default build for Linux brings CUDA, several GB: this can name an "
+            "index with CPU builds.",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -85,16 +91,13 @@ def remove(name: NameArgument, as_json: JsonOption = False) -> None:
 
 def toolchain_json(toolchain: Toolchain) -> dict[str, Any]:
     """What the commands print of a toolchain with --json."""
-    from npuface_export.compilers import compiler_by_name
-    from npuface_export.target import targets
+    from npuface_export.target_table import target_tables
 
-    compilers = {target.compiler for target in targets().values() if target.compiler}
-    using = {name for name in compilers if compiler_by_name(name).toolchain == toolchain.name}
     version = toolchain.version()
     return {
         "name": toolchain.name,
         "title": toolchain.title,
-        "targets": [target.name for target in targets().values() if target.compiler in using],
+        "targets": [name for name, table in target_tables().items() if table.get("compiler") in toolchain.compilers],
         "version": version,
         "begun": toolchain.is_begun,
         "install": None if version else toolchain.install_command,
