@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
-from small_networks import POINTS, small_network
+from small_networks import POINTS, SIZE, small_network
 from torch import Tensor, nn
 
+from npuface_export.calibration import CalibrationFaces
 from npuface_export.compile import APART, oracle_refusal
 from npuface_export.export import export_bundle
+from npuface_export.photograph import face_crops
 from npuface_export.quantize import quantize_bundle
 from npuface_export.target import target_by_name
 from npuface_export.toolchains import toolchain_by_name
 from npuface_runtime.manifest import Manifest
-from npuface_toolkit.variations import write_variations
 
 
 class _Halvings(nn.Module):
@@ -36,22 +35,22 @@ class _Halvings(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def pictures(astronaut: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pictures")
-    write_variations(astronaut, folder, 5)
-    return folder
+def faces() -> CalibrationFaces:
+    """Few: the emulator takes seconds for each."""
+    crops = face_crops((SIZE, SIZE), 1.3)
+    return CalibrationFaces(crops, crops, pictures=1, without_face=0, unreadable=0, held_out=False)
 
 
-def emulated(groups: int, pictures: Path, folder: Path) -> Manifest:
+def emulated(groups: int, faces: CalibrationFaces, folder: Path) -> Manifest:
     if toolchain_by_name("qualcomm").version() is None:
         pytest.skip("the toolchain qualcomm is not installed")
     target = target_by_name("qualcomm-htp-v75")
     export_bundle(small_network(_Halvings(groups)), target, folder, form="relative-threshold")
-    return quantize_bundle(folder, pictures)
+    return quantize_bundle(folder, faces)
 
 
-def test_an_npu_that_computes_something_else_is_caught(pictures: Path, tmp_path: Path) -> None:
-    manifest = emulated(3, pictures, tmp_path / "wrong")
+def test_an_npu_that_computes_something_else_is_caught(faces: CalibrationFaces, tmp_path: Path) -> None:
+    manifest = emulated(3, faces, tmp_path / "wrong")
     assert manifest.placement is not None
     assert manifest.placement["cpu"] == 0, "it was compiled without a word"
     refusal = oracle_refusal(manifest)
@@ -60,8 +59,8 @@ def test_an_npu_that_computes_something_else_is_caught(pictures: Path, tmp_path:
     assert "HTP v75 emulator" in refusal
 
 
-def test_one_that_computes_the_model_is_not(pictures: Path, tmp_path: Path) -> None:
-    manifest = emulated(1, pictures, tmp_path / "right")
+def test_one_that_computes_the_model_is_not(faces: CalibrationFaces, tmp_path: Path) -> None:
+    manifest = emulated(1, faces, tmp_path / "right")
     assert manifest.coordinate_shift is not None
     assert manifest.coordinate_shift["from_stand_in_px"] < APART / 2
     assert oracle_refusal(manifest) is None

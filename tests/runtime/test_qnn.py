@@ -22,6 +22,7 @@ from npuface_runtime.engines import TensorSpec
 from npuface_runtime.errors import UserError
 from npuface_runtime.manifest import FILE_NAME, DeviceEngine
 
+Pictures = list[NDArray[np.uint8]]
 RUNTIME = Path(__file__).parents[2] / "runtime"
 TARGET = target_by_name("qualcomm-htp-v75")
 SCALE = 1 / 255
@@ -112,14 +113,21 @@ def _on_device(bundle: Path, folder: Path) -> dict[str, object]:
     return answer
 
 
+def _save_inputs(folder: Path, pictures: Pictures) -> None:
+    """What RUN reads."""
+    np.save(folder / "pictures.npy", np.concatenate(pictures))
+    np.save(folder / "frame.npy", dotted_frame(SIZE, SIZE, RED, GREEN))
+    np.save(folder / "boxes.npy", np.array([BOX], np.float32))
+
+
 @pytest.fixture(scope="module")
-def pictures() -> list[NDArray[np.uint8]]:
+def pictures() -> Pictures:
     frame = dotted_frame(SIZE, SIZE, RED, GREEN)
     return [np.ascontiguousarray(np.roll(frame, by, axis=1).transpose(2, 0, 1))[None] for by in (0, 5)]
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory, pictures: list[NDArray[np.uint8]]) -> Compilation:
+def compiled(tmp_path_factory: pytest.TempPathFactory, pictures: Pictures) -> Compilation:
     if toolchain_by_name("qualcomm").version() is None:
         pytest.skip("the toolchain qualcomm is not installed: npuface toolchain install qualcomm")
     folder = tmp_path_factory.mktemp("compiled")
@@ -127,12 +135,10 @@ def compiled(tmp_path_factory: pytest.TempPathFactory, pictures: list[NDArray[np
 
 
 def test_device_engine_gives_what_the_compilers_emulation_recorded(
-    compiled: Compilation, pictures: list[NDArray[np.uint8]], tmp_path: Path
+    compiled: Compilation, pictures: Pictures, tmp_path: Path
 ) -> None:
     bundle = _bundle(tmp_path / "bundle", _dots(tmp_path / "dots.onnx"), compiled.artifact)
-    np.save(tmp_path / "pictures.npy", np.concatenate(pictures))
-    np.save(tmp_path / "frame.npy", dotted_frame(SIZE, SIZE, RED, GREEN))
-    np.save(tmp_path / "boxes.npy", np.array([BOX], np.float32))
+    _save_inputs(tmp_path, pictures)
     answer = _on_device(bundle, tmp_path)
     assert "QNNExecutionProvider, HTP" in str(answer["described"])
     assert "device.onnx runs on" in str(answer["described"])
@@ -143,13 +149,35 @@ def test_device_engine_gives_what_the_compilers_emulation_recorded(
     np.testing.assert_allclose(np.asarray(answer["landmarks"]), [RED, GREEN], atol=1.0)
 
 
-def test_what_the_npu_lacks_does_not_run_on_the_cpu_instead(compiled: Compilation, tmp_path: Path) -> None:
-    """Negative control: a device file with an operator that the HTP does not have is refused when it is opened."""
-    lacking = compiler_by_name("qualcomm").compile(_dots(tmp_path / "dots.onnx", "LpPool"), TARGET, tmp_path)
+@pytest.fixture(scope="module")
+def lacking(compiled: Compilation, tmp_path_factory: pytest.TempPathFactory, pictures: Pictures) -> Compilation:
+    """Compiled with an operator that the HTP does not have."""
+    folder = tmp_path_factory.mktemp("lacking")
+    return compiler_by_name("qualcomm").compile(_dots(folder / "dots.onnx", "LpPool"), TARGET, folder, pictures)
+
+
+def test_what_the_npu_lacks_does_not_run_on_the_cpu_instead(lacking: Compilation, tmp_path: Path) -> None:
+    """Negative control: a bundle that says nothing of operators on the CPU is refused when it is opened."""
     assert lacking.placement is not None
     assert [left.operator for left in lacking.placement.cpu_operators] == ["LpPool"]
-    answer = _on_device(_bundle(tmp_path / "bundle", tmp_path / "dots.onnx", lacking.artifact), tmp_path)
+    model = _dots(tmp_path / "dots.onnx", "LpPool")
+    answer = _on_device(_bundle(tmp_path / "bundle", model, lacking.artifact), tmp_path)
     assert "fallback to CPU EP has been explicitly disabled" in str(answer["refused"])
+
+
+def test_what_the_bundle_says_is_on_the_cpu_runs_there(
+    lacking: Compilation, pictures: Pictures, tmp_path: Path
+) -> None:
+    assert lacking.placement is not None
+    assert lacking.emulation is not None
+    bundle = _bundle(tmp_path / "bundle", _dots(tmp_path / "dots.onnx", "LpPool"), lacking.artifact)
+    write_manifest(bundle, json.loads((bundle / FILE_NAME).read_text()) | {"placement": lacking.placement.as_json()})
+    _save_inputs(tmp_path, pictures)
+    answer = _on_device(bundle, tmp_path)
+    assert "QNNExecutionProvider, HTP, operators on the CPU: 1, threads: 1" in str(answer["described"])
+    recorded = np.concatenate([outputs[0] for outputs in lacking.emulation.outputs])
+    np.testing.assert_array_equal(np.load(tmp_path / "outputs.npy"), recorded)
+    assert recorded.max() > 150
 
 
 def test_a_damaged_context_is_refused(compiled: Compilation, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def open_model(manifest: Manifest, files: Mapping[str, Path], threads: int) -> S
         model = _opened(opened["model"], settings, chosen, what)
     except FAILURES as error:
         raise unloadable("ONNX Runtime's QNN provider", opened, error) from error
-    rest = f", {left} operators on the CPU, threads: {threads}" if left else ""
+    rest = f", operators on the CPU: {left}, threads: {threads}" if left else ""
     description = f"ONNX Runtime {onnxruntime.__version__}, {_PROVIDER}, HTP{rest}"
     return session_of(model, opened, [info.name for info in manifest.outputs], description)
 
