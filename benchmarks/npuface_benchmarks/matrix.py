@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,13 @@ class Matrix:
     tools: Mapping[str, str]
 
 
+def merged(old: Matrix, new: Matrix) -> Matrix:
+    """A record in which what was measured anew takes the place of what was measured before; new cells come last."""
+    fresh = {(cell.model, cell.target): cell for cell in new.cells}
+    kept = tuple(fresh.pop((cell.model, cell.target), cell) for cell in old.cells)
+    return Matrix((*kept, *fresh.values()), {**old.models, **new.models}, {**old.tools, **new.tools})
+
+
 def measure_matrix(
     networks: Sequence[Network], targets: Sequence[Target], calibration: Path, folder: Path
 ) -> Iterator[tuple[Cell, Mapping[str, str]]]:
@@ -91,9 +99,14 @@ def measure_matrix(
             try:
                 manifest = column.bundle(target)
             except UserError as error:
-                yield Cell(network.name, target.name, error.why, is_npu=target.is_npu, note=target.note), {}
+                yield Cell(network.name, target.name, placeless(error.why), is_npu=target.is_npu, note=target.note), {}
             else:
                 yield _cell(network.name, target, manifest), manifest.tools
+
+
+def placeless(text: str) -> str:
+    """A vendor's message without the folders of the machine that it was written on."""
+    return re.sub(r"(?<![\w.:/])/(?:[^\s/:\"']+/)+", "", text)
 
 
 class _Column:

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from npuface_benchmarks.matrix import Cell, Matrix, measure_matrix
+from npuface_benchmarks.matrix import Cell, Matrix, measure_matrix, merged, placeless
 from npuface_benchmarks.matrix_page import FILE_NAME, matrix_bytes, matrix_page, read_matrix
 from npuface_benchmarks.record import Estimate
 from npuface_export.network import Network
@@ -126,6 +126,30 @@ def test_the_page_numbers_its_notes_and_keeps_its_tables_whole() -> None:
     assert "3. npu-4: it computes something else." in page
     assert "2.50 M cycles" in page
     assert page.count("## ") == 2
+
+
+def test_what_is_measured_anew_takes_the_place_of_what_was() -> None:
+    again = Cell("a", "npu-3", form="host", precision="int8", npu=7, cpu=0)
+    more = Cell("c", "npu-1", form="host", precision="int8")
+    both = merged(MATRIX, Matrix((again, more), {"c": "9 points"}, {"tool": "1.3"}))
+    assert [cell.model + cell.target for cell in both.cells] == [
+        "anpu-1",
+        "anpu-2",
+        "anpu-3",
+        "anpu-4",
+        "bnpu-1",
+        "cnpu-1",
+    ]
+    assert both.cells[2] == again
+    assert both.models == {**MATRIX.models, "c": "9 points"}
+    assert both.tools == {"tool": "1.3"}
+
+
+def test_a_vendors_message_loses_the_folders_of_the_machine() -> None:
+    text = 'Cannot load "/usr/lib/x/libnpu.so": /a/libnpu.so is missing; see https://vendor.com/docs/npu and npu/libs'
+    assert (
+        placeless(text) == 'Cannot load "libnpu.so": libnpu.so is missing; see https://vendor.com/docs/npu and npu/libs'
+    )
 
 
 def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import nncf
 import numpy as np
+from nncf.quantization.advanced_parameters import OverflowFix
 from numpy.typing import NDArray
 from openvino import opset13
 
@@ -28,6 +29,9 @@ class OpenVinoQuantizer:
     Weights are int8, symmetric, one scale a channel; activations are symmetric too (NNCF's "performance" preset: the
     faster one, and the more accurate one here). NNCF chooses the ranges and corrects the biases. A wide layer reads
     its input before it is rounded, and has its float weights and bias back.
+
+    Weights use 7 of their 8 bits: x86 processors without VNNI sum products in 16 bits, which saturate (measured there
+    on 60 faces: landmarks moved by 0.109 heatmap px and by up to 14, with the fix 0.048 and 0.44).
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class OpenVinoQuantizer:
                 target_device=nncf.TargetDevice.CPU,
                 subset_size=len(self._pictures),
                 ignored_scope=nncf.IgnoredScope(names=kept),
+                advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=OverflowFix.ENABLE),
             )
 
 

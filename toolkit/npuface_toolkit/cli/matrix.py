@@ -30,14 +30,23 @@ def matrix(
 ) -> None:
     """Export, quantize, compile and emulate networks for every target, and show what became of each.
 
+    Where --out has a record already, what is measured now takes the place of the same networks and targets in it.
+
     Example: npuface matrix --model student-68 --calibration pictures/ --out docs
     """
     import json
     import tempfile
 
     from npuface_benchmarks.files import write_all
-    from npuface_benchmarks.matrix import Cell, Matrix, measure_matrix
-    from npuface_benchmarks.matrix_page import FILE_NAME, matrix_bytes, matrix_columns, matrix_page, matrix_rows
+    from npuface_benchmarks.matrix import Cell, Matrix, measure_matrix, merged
+    from npuface_benchmarks.matrix_page import (
+        FILE_NAME,
+        matrix_bytes,
+        matrix_columns,
+        matrix_page,
+        matrix_rows,
+        read_matrix,
+    )
     from npuface_export.target import target_by_name, targets
     from npuface_toolkit.decode_maps import measured_network
 
@@ -50,6 +59,8 @@ def matrix(
             cells.append(cell)
             tools |= versions
         measured = Matrix(tuple(cells), {network.name: _about(network) for network in networks}, tools)
+        if out is not None and (out / FILE_NAME).exists():
+            measured = merged(read_matrix(out / FILE_NAME), measured)
         if out is not None:
             write_all(out, {FILE_NAME: matrix_bytes(measured), "matrix.md": matrix_page(measured).encode()})
         rows = [(cell.model, *row) for cell, row in zip(cells, matrix_rows(cells), strict=True)]
