@@ -28,7 +28,7 @@ _COLUMNS = (
     "decode form",
     "shift, mean / max heatmap px",
     "by",
-    "compiler estimate",
+    "cost: estimated, sizes exact where noted",
 )
 _HEAD = """# What runs where
 

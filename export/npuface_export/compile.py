@@ -128,11 +128,13 @@ def cpu_refusals(manifest: Manifest, allowed: Collection[str] = ()) -> list[str]
         manifest: of a bundle.
         allowed: operators by the model file's names.
     """
-    if manifest.placement is None or not target_by_name(manifest.target).is_npu:
+    placement = manifest.placement
+    if placement is None or not target_by_name(manifest.target).is_npu:
         return []
+    unexplained = [{"operator": name, "count": "some", "reason": None} for name in placement["cpu_operators"]]
     return [
         f"{entry['count']} {entry['operator']} on the CPU: {entry['reason'] or 'no reason given'}"
-        for entry in manifest.placement["reasons"]
+        for entry in placement.get("reasons", unexplained)
         if entry["operator"] not in allowed
     ]
 

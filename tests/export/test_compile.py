@@ -147,3 +147,10 @@ def test_an_int8_bundle_is_not_for_a_target_that_computes_in_float(
     code, data, _ = run(capfd, "compile", str(bundle("int16")), "--target", "apple-ane", "--out", str(tmp_path / "no"))
     assert code == 2
     assert data["error"]["why"] == "ethos-u55-128 and apple-ane take different model files"
+
+
+def test_a_record_without_reasons_still_fails_the_command() -> None:
+    placement = {"npu": 9, "cpu": 1, "cpu_operators": ["SOFTMAX"]}
+    manifest = replace(Manifest.load(bundle("float32")), placement=placement)
+    assert cpu_refusals(manifest) == ["some SOFTMAX on the CPU: no reason given"]
+    assert cpu_refusals(manifest, ["SOFTMAX"]) == []
