@@ -21,6 +21,7 @@ from npuface_toolkit.faces import Face, split_by_identity
 from npuface_toolkit.heatmaps import landmark_heatmaps
 from npuface_toolkit.losses import heatmap_loss, peak_loss, point_loss
 from npuface_toolkit.metrics import Accuracy, face_errors, summarise
+from npuface_toolkit.precision import autocasts
 from npuface_toolkit.predict import predict_cells
 from npuface_toolkit.resume import RunState, load_state, save_state
 from npuface_toolkit.samples import FaceSamples, normalise
@@ -62,6 +63,7 @@ class Trainer:
         self.scheme, self.config, self.state_file, self.report = scheme, config, state_file, report
         self.training, self.held_out = split_by_identity(faces, config.held_out)
         self.form = form_by_name(config.decode)
+        self.autocast = autocasts(config.precision)
         self.seconds = 0.0
         shape = StudentConfig(
             config.stages[-1].input_size,
@@ -143,7 +145,7 @@ class Trainer:
 
     def _loss(self, pictures: Tensor, points: Tensor, edges: Tensor) -> Tensor:
         weights = self.config.loss
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.precision == "bf16"):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
             out = self.student(pictures)
         heatmaps = out.heatmaps.float()
         cells = heatmaps.shape[-1]

@@ -48,7 +48,7 @@ class TrainingConfig:
         weight_decay, ema: of AdamW, and the decay of the averaged weights a step; 0 keeps the last weights.
         seed: of the weights, the order and the augmentation.
         workers: processes that prepare the samples; 0 prepares them in the training process.
-        precision: "bf16" (autocast) or "fp32".
+        precision: "bf16" (autocast; float32 where the processor has none) or "fp32".
     """
 
     stages: tuple[Stage, ...]
