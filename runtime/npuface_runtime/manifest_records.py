@@ -16,14 +16,19 @@ class _Counts:
 
 
 @dataclass(frozen=True)
-class _Reason:
-    operator: str
-    count: int
-    reason: str | None = None
+class PlacedOperator:
+    """One operator of the model file and where it runs.
 
+    Attributes:
+        name: the model file's own: of the node in ONNX, of the tensor that it writes in TFLite.
+        operator: its kind, in the model file's own names.
+        device: npu or cpu.
+        part: body, or decode for what comes after the heatmaps.
+        reads: indices of the operators before it whose results it reads.
+        reason: in the compiler's words, why it is not on the NPU; None where it is, or where none is given.
+        dtype: what it computes in, where the compiler tells: int8, float16 and so on.
+    """
 
-@dataclass(frozen=True)
-class _Operator:
     name: str
     operator: str
     device: str
@@ -34,14 +39,29 @@ class _Operator:
 
 
 @dataclass(frozen=True)
+class CpuOperator:
+    """Operators of one kind that the NPU does not take.
+
+    Attributes:
+        operator: in the model file's own names.
+        count: how many of them.
+        reason: in the compiler's words; None where it gives none.
+    """
+
+    operator: str
+    count: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class _Placement:
     npu: int
     cpu: int
     cpu_operators: tuple[str, ...] = ()
     body: _Counts | None = None
     decode: _Counts | None = None
-    reasons: tuple[_Reason, ...] = ()
-    operators: tuple[_Operator, ...] = ()
+    reasons: tuple[CpuOperator, ...] = ()
+    operators: tuple[PlacedOperator, ...] = ()
 
 
 @dataclass(frozen=True)

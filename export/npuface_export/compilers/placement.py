@@ -7,48 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from npuface_runtime.manifest_records import CpuOperator, PlacedOperator
 from npuface_runtime.plain import build
+
+__all__ = ["BODY", "CPU", "DECODE", "NPU", "CpuOperator", "PlacedOperator", "Placement"]
 
 NPU, CPU = "npu", "cpu"
 BODY, DECODE = "body", "decode"
-
-
-@dataclass(frozen=True)
-class PlacedOperator:
-    """One operator of the model file and where it runs.
-
-    Attributes:
-        name: the model file's own: of the node in ONNX, of the tensor that it writes in TFLite.
-        operator: its kind, in the model file's own names.
-        device: NPU or CPU.
-        part: BODY, or DECODE for what comes after the heatmaps.
-        reads: indices of the operators before it whose results it reads.
-        reason: in the compiler's words, why it is not on the NPU; None where it is, or where none is given.
-        dtype: what it computes in, where the compiler tells: int8, float16 and so on.
-    """
-
-    name: str
-    operator: str
-    device: str
-    part: str
-    reads: tuple[int, ...] = ()
-    reason: str | None = None
-    dtype: str | None = None
-
-
-@dataclass(frozen=True)
-class CpuOperator:
-    """Operators of one kind that the NPU does not take.
-
-    Attributes:
-        operator: in the model file's own names.
-        count: how many of them.
-        reason: in the compiler's words; None where it gives none.
-    """
-
-    operator: str
-    count: int
-    reason: str | None
 
 
 @dataclass(frozen=True)
