@@ -165,22 +165,24 @@ def spoilt(index: int, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("record", "why"),
     [
-        (spoilt(0, device="gpu"), "operators[0] is on 'gpu' in 'body'"),
-        (spoilt(1, part="head"), "operators[1] is on 'npu' in 'head'"),
-        (spoilt(1, reads=[1]), "operators[1] reads what does not come before it"),
-        (spoilt(1, reads=[-1]), "operators[1] reads what does not come before it"),
-        (spoilt(2, operator=7), "operators[2].operator is not of type str"),
-        (spoilt(2, colour="red"), "operators[2] has an unknown field 'colour'"),
-        (PLACEMENT.as_json() | {"operators": "all"}, "operators is not a list"),
+        (spoilt(0, device="gpu"), "its placement: operators[0] is on 'gpu' in 'body'"),
+        (spoilt(1, part="head"), "its placement: operators[1] is on 'npu' in 'head'"),
+        (spoilt(1, reads=[1]), "its placement: operators[1] reads what does not come before it"),
+        (spoilt(1, reads=[-1]), "manifest.placement.operators[1].reads[0] is below zero"),
+        (spoilt(2, operator=7), "manifest.placement.operators[2].operator is not of type str"),
+        (spoilt(2, colour="red"), "manifest.placement.operators[2] has an unknown field 'colour'"),
+        (PLACEMENT.as_json() | {"operators": "all"}, "manifest.placement.operators is not a list"),
     ],
 )
 def test_a_damaged_placement_is_said(
     record: dict[str, Any], why: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    out = write(tmp_path / "bundle", record)
+    out = write(tmp_path / "bundle", PLACEMENT.as_json())
+    manifest = json.loads((out / "manifest.json").read_text())
+    (out / "manifest.json").write_text(json.dumps(manifest | {"placement": record}))
     refusal = error(capfd, "explain", str(out))
     assert refusal["what"] == f"the bundle {out} is damaged"
-    assert refusal["why"] == f"its placement: {why}"
+    assert refusal["why"] == why
 
 
 @pytest.mark.parametrize(
