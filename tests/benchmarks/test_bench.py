@@ -147,7 +147,7 @@ def test_a_broken_bundle_is_refused(bundles: Mapping[str, Path], astronaut: NDAr
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"placement": {"npu": 1}}, "placement has no field 'cpu'"),
+        ({"placement": {"npu": 1}}, "manifest.placement has no field 'cpu'"),
         ({"estimate": {"kind": "guess", "total_ms": "fast"}}, "estimate.total_ms is not of type float"),
         ({"parity": {}}, "parity has no field 'max_abs'"),
     ],
