@@ -88,17 +88,24 @@ def _table(cells: Sequence[Cell]) -> list[str]:
 
 def _notes(cells: Sequence[Cell]) -> list[str]:
     """Why a cell is refused or has operators on a CPU, and what its target or estimate says of itself."""
-    notes = [f"{number}. {cell.target}: {'. '.join(_remarks(cell))}." for cell, number in _numbered(cells) if number]
+    targets: dict[int, list[str]] = {}
+    told: dict[int, str] = {}
+    for cell, number in _numbered(cells):
+        if number:
+            targets.setdefault(number, []).append(cell.target)
+            told[number] = ". ".join(text[:1].upper() + text[1:] for text in _remarks(cell))
+    notes = [f"{number}. {', '.join(names)}: {told[number]}." for number, names in targets.items()]
     return ["", *notes] if notes else []
 
 
 def _numbered(cells: Sequence[Cell]) -> list[tuple[Cell, int]]:
-    """Cells with the numbers of their notes, from 1 on; 0 for those without."""
-    numbered, last = [], 0
-    for cell in cells:
-        last += bool(_remarks(cell))
-        numbered.append((cell, last if _remarks(cell) else 0))
-    return numbered
+    """Cells with the numbers of their notes, from 1 on, alike for those of which the same is to be said; 0 without."""
+    numbers: dict[tuple[str, ...], int] = {}
+    remarks = [tuple(_remarks(cell)) for cell in cells]
+    for said in remarks:
+        if said:
+            numbers.setdefault(said, len(numbers) + 1)
+    return [(cell, numbers.get(said, 0)) for cell, said in zip(cells, remarks, strict=True)]
 
 
 def _remarks(cell: Cell) -> list[str]:

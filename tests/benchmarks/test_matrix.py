@@ -108,6 +108,7 @@ MATRIX = Matrix(
         Cell("a", "npu-2", form="seed", precision="int8", npu=8, cpu=1, cpu_operators=("1 Softmax: too long",)),
         Cell("a", "npu-3", refused="the graph | has\nno head."),
         Cell("a", "npu-4", form="seed", precision="int8", npu=9, cpu=0, contradicted="it computes something else"),
+        Cell("a", "npu-5", form="seed", precision="int8", npu=8, cpu=0, contradicted="it computes something else"),
         Cell("b", "npu-1", form="host", precision="int8", estimate=Estimate("compiler estimate", cycles=2_500_000)),
     ),
     models={"a": "68 points", "b": "5 points"},
@@ -121,9 +122,9 @@ def test_the_page_numbers_its_notes_and_keeps_its_tables_whole() -> None:
     assert "| npu-2 | yes [1] | 8 | 1 |" in page
     assert "1. npu-2: 1 Softmax: too long." in page
     assert "| npu-3 | no [2] | - |" in page
-    assert "2. npu-3: the graph | has no head." in page
+    assert "2. npu-3: The graph | has no head." in page
     assert "| npu-4 | compiles, but wrongly [3] | 9 | 0 |" in page
-    assert "3. npu-4: it computes something else." in page
+    assert "3. npu-4, npu-5: It computes something else." in page
     assert "2.50 M cycles" in page
     assert page.count("## ") == 2
 
@@ -137,6 +138,7 @@ def test_what_is_measured_anew_takes_the_place_of_what_was() -> None:
         "anpu-2",
         "anpu-3",
         "anpu-4",
+        "anpu-5",
         "bnpu-1",
         "cnpu-1",
     ]
