@@ -22,6 +22,7 @@ from npuface_toolkit.metrics import face_errors
 from npuface_toolkit.schemes import IBUG_68
 from npuface_toolkit.student_network import student_network
 
+pytestmark = pytest.mark.timeout(1800)  # the first test makes eight bundles, which takes minutes on a slow machine
 _MEASURED = 60
 _CALIBRATION = 90
 _NUMBERS = 5  # a landmark: mass and first moment of either marginal, and the maximum for the confidence
