@@ -72,6 +72,7 @@ class _Shift:
     oracle: str | None = None
     pictures: str | None = None
     from_stand_in_px: float | None = None
+    stand_in_px: float | None = None
 
 
 def wrong_record(placement: Mapping[str, Any] | None, shift: Mapping[str, Any] | None) -> str | None:

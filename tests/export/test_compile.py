@@ -124,17 +124,17 @@ def test_every_operator_stands_in_the_manifest_with_what_it_reads(capfd: pytest.
     assert sorted({op["operator"] for op in on_cpu}) == placement["cpu_operators"]
 
 
-@pytest.mark.parametrize(("apart", "contradicts"), [(None, False), (APART, False), (APART + 0.01, True)])
+@pytest.mark.parametrize(("apart", "contradicts"), [(None, False), (APART + 0.04, False), (APART + 0.05, True)])
 def test_an_emulator_that_contradicts_the_bundles_model_fails_the_command(
     apart: float | None, contradicts: bool
 ) -> None:
     shift = {"mean_px": 0.04, "max_px": 0.5, "faces": 3, "oracle": "the emulator"}
-    extra = {} if apart is None else {"from_stand_in_px": apart}
+    extra = {} if apart is None else {"from_stand_in_px": apart, "stand_in_px": 0.04}
     manifest = replace(Manifest.load(bundle("float32")), coordinate_shift={**shift, **extra})
     refusal = oracle_refusal(manifest)
     assert (refusal is not None) == contradicts
     if contradicts:
-        assert str(refusal).startswith("the emulator puts the landmarks 0.26 heatmap px from")
+        assert str(refusal).startswith("the emulator puts the landmarks 0.30 heatmap px from")
         with pytest.raises(CheckFailedError, match="computes something else than the model"):
             check_placement(manifest, None)
     else:

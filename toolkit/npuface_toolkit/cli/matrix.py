@@ -71,6 +71,7 @@ def matrix(
 def _about(network: Network) -> str:
     """A network in a line."""
     (height, width), maps = network.input_shape, network.heatmap_shape
-    parameters = sum(parameter.numel() for parameter in network.module.parameters())
+    sizes = [weight.numel() for weight in network.module.parameters()]
+    parameters = sum(sizes or (weight.numel() for weight in network.module.buffers()))  # an ONNX model's are buffers
     shapes = f"{height} x {width} input, maps of {maps[0]} x {maps[1]} cells"
     return f"{network.points} points, {shapes}, {parameters:,} parameters"
