@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from npuface_benchmarks.decode_table import FormFigures, NetworkFigures, SceneFigures
+from npuface_benchmarks.plain_record import plain_bytes, read_plain
 from npuface_runtime.errors import UserError
-from npuface_runtime.plain import build, parse_json
 
 FILE_NAME = "decode.json"
 _BEGIN, _END = "<!-- measured: npuface forms --measure -->", "<!-- /measured -->"
@@ -37,26 +36,12 @@ def read_record(path: Path) -> DecodeRecord:
     Raises:
         UserError: the file is missing or holds something else.
     """
-    try:
-        return cast(DecodeRecord, build(DecodeRecord, parse_json(path.read_text(encoding="utf-8")), "record"))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"cannot read {path}", str(error), f"measure again: npuface forms --measure --out {path.parent}"
-        ) from None
+    return read_plain(DecodeRecord, path, "record", "npuface forms --measure")
 
 
 def record_bytes(record: DecodeRecord) -> bytes:
     """The record as its file holds it."""
-    return (json.dumps(rounded(record.as_json()), indent=1, allow_nan=False) + "\n").encode()
-
-
-def rounded(value: Any) -> Any:
-    """Floats with five digits: what is measured is not known better."""
-    if isinstance(value, float):
-        return float(f"{value:.5g}")
-    if isinstance(value, Mapping):
-        return {key: rounded(part) for key, part in value.items()}
-    return [rounded(part) for part in value] if isinstance(value, list | tuple) else value
+    return plain_bytes(record.as_json())
 
 
 def markdown(record: DecodeRecord) -> str:

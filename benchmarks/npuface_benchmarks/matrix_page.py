@@ -6,18 +6,15 @@ python -m npuface_benchmarks.matrix_page docs/matrix.md writes the page from the
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from npuface_benchmarks.decode_page import rounded
 from npuface_benchmarks.matrix import Cell, Matrix
+from npuface_benchmarks.plain_record import plain_bytes, read_plain
 from npuface_benchmarks.record import Estimate
-from npuface_runtime.errors import UserError
-from npuface_runtime.plain import build, parse_json
 
 FILE_NAME = "matrix.json"
 _COLUMNS = (
@@ -52,16 +49,12 @@ def read_matrix(path: Path) -> Matrix:
     Raises:
         UserError: the file is missing or holds something else.
     """
-    try:
-        return cast(Matrix, build(Matrix, parse_json(path.read_text(encoding="utf-8")), "matrix"))
-    except (OSError, ValueError) as error:
-        fix = f"measure again: npuface matrix --calibration DIR --out {path.parent}"
-        raise UserError(f"cannot read {path}", str(error), fix) from None
+    return read_plain(Matrix, path, "matrix", "npuface matrix --calibration DIR")
 
 
 def matrix_bytes(matrix: Matrix) -> bytes:
     """The record as its file holds it."""
-    return (json.dumps(rounded(asdict(matrix)), indent=1, allow_nan=False) + "\n").encode()
+    return plain_bytes(asdict(matrix))
 
 
 def matrix_page(matrix: Matrix) -> str:

@@ -65,7 +65,7 @@ def calibration_faces(folder: Path, shape: Shape, margin: float) -> CalibrationF
     Raises:
         UserError: there is no such folder, no picture in it, or fewer than MIN_FACES faces.
     """
-    paths = _spread(_picture_files(folder), MAX_PICTURES)
+    paths = spread(_picture_files(folder), MAX_PICTURES)
     faces, without_face, unreadable = _find_faces(paths, margin)
     if len(faces) < MIN_FACES:
         raise UserError(
@@ -78,8 +78,8 @@ def calibration_faces(folder: Path, shape: Shape, margin: float) -> CalibrationF
     plain = faces[_MEASURED_EVERY - 1 :: _MEASURED_EVERY] if held_out else faces
     others = [face for i, face in enumerate(faces) if i % _MEASURED_EVERY != _MEASURED_EVERY - 1] if held_out else faces
     return CalibrationFaces(
-        _varied(_spread(others, _SAMPLES), shape),
-        [sample_crop(_read(path), crop, shape) for path, crop in _spread(plain, _MEASURED)],
+        _varied(spread(others, _SAMPLES), shape),
+        [sample_crop(_read(path), crop, shape) for path, crop in spread(plain, _MEASURED)],
         len(paths),
         without_face,
         unreadable,
@@ -131,8 +131,8 @@ def _picture_files(folder: Path) -> list[Path]:
     return paths
 
 
-def _spread(items: Sequence[_T], most: int) -> list[_T]:
-    """At most that many of the items, evenly spread."""
+def spread(items: Sequence[_T], most: int) -> list[_T]:
+    """At most `most` of the items, evenly spread over them."""
     if len(items) <= most:
         return list(items)
     return [items[i * len(items) // most] for i in range(most)]

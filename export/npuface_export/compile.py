@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from npuface_export.bundle import workspace, write_bundle
 from npuface_export.calibrated import float_half
-from npuface_export.calibration import Picture
+from npuface_export.calibration import Picture, spread
 from npuface_export.compilers import Compilation, compiler_by_name
 from npuface_export.converters import target_recipe
 from npuface_export.decode import HeatmapSpec, form_by_name
@@ -171,7 +171,7 @@ def compile_model(
     if target.compiler is None:
         raise ValueError(f"{target.name} has no compiler")
     compiler = compiler_by_name(target.compiler)
-    pictures = _spread(faces.pictures, EMULATED_FACES) if compiler.emulates else []
+    pictures = spread(faces.pictures, EMULATED_FACES) if compiler.emulates else []
     entered = [normalise(picture, manifest) for picture in pictures]
     made = compiler.compile(files[target.compiles], target, folder, entered)
     stand_in = {role: files[role] for role in ("model", "weights") if role in files}
@@ -202,9 +202,3 @@ def _emulated_shift(
         "from_stand_in_px": coordinate_shift(on_host, emulated)["mean_px"],
         "stand_in_px": coordinate_shift(exact, on_host)["mean_px"],
     }
-
-
-def _spread(pictures: Sequence[Picture], most: int) -> list[Picture]:
-    """At most that many of the pictures, evenly spread."""
-    count = min(len(pictures), most)
-    return [pictures[i * len(pictures) // count] for i in range(count)]

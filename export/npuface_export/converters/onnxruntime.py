@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -25,6 +26,9 @@ from npuface_export.converters.onnx_graph import (
 )
 from npuface_export.converters.recipe import Recipe
 from npuface_runtime.geometry import Shape
+
+if TYPE_CHECKING:
+    from npuface_export.converters.onnx_quantize import QdqStyle
 
 _FILE = "model.onnx"
 
@@ -51,16 +55,25 @@ class OnnxRuntime:
 
     def quantizer(self, source: ModelFiles, pictures: Sequence[NDArray[np.float32]]) -> Quantizer:
         """Calibrate (see converter.Converter.quantizer)."""
-        from npuface_export.converters import onnx_quantize  # its tools take seconds to import
+        from npuface_export.converters.onnx_quantize import OnnxQuantizer  # its tools take seconds to import
 
         check_pictures(pictures)
-        style = onnx_quantize.QdqStyle(
+        return OnnxQuantizer(self.prepared(load_onnx(source.files["model"])), pictures, written_onnx, self.style())
+
+    def prepared(self, model: onnx.ModelProto) -> onnx.ModelProto:
+        """The float model as it is quantized."""
+        return model
+
+    def style(self) -> QdqStyle:
+        """How it is quantized for what reads it."""
+        from npuface_export.converters.onnx_quantize import QdqStyle
+
+        return QdqStyle(
             decodes=("float32", "float16", "int16", "int8"),
             why="onnxruntime's CPU kernels for a network are int8 and float32; "
             "16 bits it has for a decode, emulated in float",
             casts_half=True,
         )
-        return onnx_quantize.OnnxQuantizer(load_onnx(source.files["model"]), pictures, written_onnx, style)
 
     def cut(self, source: ModelFiles, folder: Path) -> ModelFiles:
         """Write the same network ending at its heatmaps, as `heatmaps.onnx`; in INT8 they leave in 8 bits."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from npuface_export.converters.converter import ModelFiles, Quantizer, check_pictures
-from npuface_export.converters.onnx_graph import load_onnx
-from npuface_export.converters.onnxruntime import OnnxRuntime, written_onnx
+from npuface_export.converters.onnxruntime import OnnxRuntime
 from npuface_export.converters.recipe import Recipe
+
+if TYPE_CHECKING:
+    from npuface_export.converters.onnx_quantize import QdqStyle
 
 
 class Qnn(OnnxRuntime):
@@ -24,21 +22,19 @@ class Qnn(OnnxRuntime):
 
     safe_recipe = Recipe(decode="int16")
 
-    def quantizer(self, source: ModelFiles, pictures: Sequence[NDArray[np.float32]]) -> Quantizer:
-        """Calibrate (see converter.Converter.quantizer)."""
+    def style(self) -> QdqStyle:
+        """In integers throughout (see OnnxRuntime.style)."""
         from onnxruntime.quantization import QuantType
 
-        from npuface_export.converters import onnx_quantize  # its tools take seconds to import
+        from npuface_export.converters.onnx_quantize import QdqStyle
 
-        check_pictures(pictures)
-        style = onnx_quantize.QdqStyle(
+        return QdqStyle(
             decodes=("int16", "float16", "float32", "int8"),
             why="the Hexagon NPU computes in int8, in uint16 with int8 weights, and what stays in float in float16",
             wide=QuantType.QUInt16,
             integer_ends=True,
             one_type=True,
         )
-        return onnx_quantize.OnnxQuantizer(load_onnx(source.files["model"]), pictures, written_onnx, style)
 
 
 CONVERTER = Qnn()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+import onnx
 
-from npuface_export.converters.converter import ModelFiles, Quantizer, check_pictures
-from npuface_export.converters.onnx_graph import load_onnx
 from npuface_export.converters.onnx_large_kernels import split_large_kernels
-from npuface_export.converters.onnxruntime import OnnxRuntime, written_onnx
+from npuface_export.converters.onnxruntime import OnnxRuntime
 from npuface_export.converters.recipe import Recipe
+
+if TYPE_CHECKING:
+    from npuface_export.converters.onnx_quantize import QdqStyle
 
 _LARGEST_KERNEL = 16
 """Cells along an axis of the convolutions that RKNN-Toolkit2 2.5.0 makes of larger ones, by its rule
@@ -28,17 +28,18 @@ class Rknn(OnnxRuntime):
 
     safe_recipe = Recipe(decode="float16")
 
-    def quantizer(self, source: ModelFiles, pictures: Sequence[NDArray[np.float32]]) -> Quantizer:
-        """Calibrate (see converter.Converter.quantizer)."""
-        from npuface_export.converters import onnx_quantize  # its tools take seconds to import
+    def prepared(self, model: onnx.ModelProto) -> onnx.ModelProto:
+        """With no kernel that the toolkit would split (see OnnxRuntime.prepared)."""
+        return split_large_kernels(model, _LARGEST_KERNEL)
 
-        check_pictures(pictures)
-        style = onnx_quantize.QdqStyle(
+    def style(self) -> QdqStyle:
+        """In INT8, and in float where the toolkit is to make float16 (see OnnxRuntime.style)."""
+        from npuface_export.converters.onnx_quantize import QdqStyle
+
+        return QdqStyle(
             decodes=("float16", "float32", "int8"),
             why="Rockchip's toolkit takes int8 from a quantized ONNX model, and makes float16 of what stays in float",
         )
-        model = split_large_kernels(load_onnx(source.files["model"]), _LARGEST_KERNEL)
-        return onnx_quantize.OnnxQuantizer(model, pictures, written_onnx, style)
 
 
 CONVERTER = Rknn()
