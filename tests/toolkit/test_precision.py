@@ -7,6 +7,7 @@ import logging
 import pytest
 import torch
 
+from npuface_toolkit import precision
 from npuface_toolkit.precision import autocasts
 
 AVX512 = {"avx512_bw": True, "avx512_vl": True, "avx512_dq": True}
@@ -19,8 +20,11 @@ AVX512 = {"avx512_bw": True, "avx512_vl": True, "avx512_dq": True}
 def test_it_is_taken_where_the_processor_has_it_and_said_where_not(
     has: dict[str, bool], fit: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    log = logging.Logger("npuface.train")  # the shared one may have been silenced by a tool that a test before ran
+    log.addHandler(caplog.handler)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
-    monkeypatch.setattr(logging.getLogger("npuface"), "propagate", True)
+    monkeypatch.setattr(precision, "_log", log)
+    monkeypatch.setattr(logging.root.manager, "disable", logging.NOTSET)
     assert autocasts("bf16") is fit
     assert ("training in float32" in caplog.text) is not fit
 
