@@ -45,7 +45,7 @@ def test_points_move_with_the_picture(seed: int) -> None:
     points = _spread_points()
     picture = _dotted(points[[36, 45, 8]])
     rng = np.random.default_rng(seed)
-    cut, moved = augmented_crop(picture, points, 256, IBUG_68, PLAIN, rng)
+    cut, moved, _ = augmented_crop(picture, points, 256, IBUG_68, PLAIN, rng)
     for index in (36, 45, 8):
         x, y = moved[index]
         if 14 < x < 241 and 14 < y < 241:
@@ -77,7 +77,7 @@ def test_the_same_draw_gives_the_same_sample() -> None:
     how = Augmentation()
     first, second = (augmented_crop(picture, points, 64, IBUG_68, how, np.random.default_rng(7)) for _ in range(2))
     np.testing.assert_array_equal(first[0], second[0])
-    other, _ = augmented_crop(picture, points, 64, IBUG_68, how, np.random.default_rng(8))
+    other, _, _ = augmented_crop(picture, points, 64, IBUG_68, how, np.random.default_rng(8))
     assert (first[0] != other).any()
 
 
@@ -85,7 +85,7 @@ def test_occlusion_covers_part_of_the_picture_only() -> None:
     points = _spread_points()
     how = Augmentation(rotation=0, scale=0, shift=0, flip=0, occlusion=1, blur=0, grey=0, colour=0)
     picture = np.full((300, 300, 3), 128, np.uint8)
-    cut, _ = augmented_crop(picture, points, 128, IBUG_68, how, np.random.default_rng(0))
+    cut, _, _ = augmented_crop(picture, points, 128, IBUG_68, how, np.random.default_rng(0))
     changed = (cut != 128).any(axis=2).mean()
     assert 0.005 < changed < 0.15
 

@@ -42,6 +42,39 @@ def test_points_csv(folder: Path, header: bool) -> None:
     np.testing.assert_allclose(faces[1].points, _face_points(1), atol=1e-4)
 
 
+def _weighted_csv(folder: Path, rows: list[tuple[str, np.ndarray]]) -> str:
+    lines = [name + "," + ",".join(str(v) for v in values.ravel()) for name, values in rows]
+    (folder / "weighted.csv").write_text("\n".join(lines) + "\n")
+    return f"weighted:{folder}/weighted.csv:{folder}/pictures"
+
+
+def test_weighted_csv(folder: Path) -> None:
+    """Points and how far each is known; faces of one picture share an identity: a split keeps them together."""
+    values = np.concatenate([_face_points(0), np.linspace(0, 1, 68)[:, None]], axis=1)
+    faces, scheme = read_faces(_weighted_csv(folder, [("Ann_Lee_00.jpg", values), ("Ann_Lee_00.jpg", values)]))
+    assert scheme.name == "ibug-68"
+    assert [face.identity for face in faces] == ["Ann_Lee_00.jpg"] * 2
+    np.testing.assert_allclose(faces[0].points, values[:, :2], atol=1e-4)
+    assert faces[1].weights is not None
+    np.testing.assert_allclose(faces[1].weights, values[:, 2], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("weight", "reason"), [("1.5", "not in 0..1"), ("nan", "not in 0..1"), ("much", "could not convert")]
+)
+def test_a_weight_that_is_none_is_refused(folder: Path, weight: str, reason: str) -> None:
+    row = "Bo_07.jpg," + ",".join(["5,6,1"] * 67) + f",5,6,{weight}"
+    (folder / "weighted.csv").write_text(row + "\n")
+    with pytest.raises(UserError, match=reason):
+        read_faces(f"weighted:{folder}/weighted.csv:{folder}/pictures")
+
+
+def test_a_weighted_row_that_is_not_of_threes_is_refused(folder: Path) -> None:
+    (folder / "weighted.csv").write_text("Bo_07.jpg," + ",".join(["5,6,1"] * 67) + ",5,6\n")
+    with pytest.raises(UserError, match="not three numbers"):
+        read_faces(f"weighted:{folder}/weighted.csv:{folder}/pictures")
+
+
 def test_wflw_list(folder: Path) -> None:
     points = np.random.default_rng(2).uniform(5, 60, (98, 2))
     numbers = " ".join(f"{v:.6f}" for v in points.ravel())

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from npuface_toolkit.heatmaps import boundary_heatmaps, landmark_heatmaps
-from npuface_toolkit.losses import heatmap_loss, peak_loss, point_loss
+from npuface_toolkit.losses import heatmap_loss, peak_loss, point_loss, weighted_mean
 from npuface_toolkit.metrics import face_errors, summarise
 from npuface_toolkit.schemes import IBUG_68, WFLW_98
 
@@ -48,8 +48,8 @@ def test_boundaries_of_a_mirrored_face_are_the_mirrored_boundaries() -> None:
 
 def test_heatmap_loss_is_one_for_an_empty_prediction_and_zero_for_a_perfect_one() -> None:
     target = landmark_heatmaps(torch.full((2, 3, 2), 16.0), 32, 1.5)
-    assert heatmap_loss(torch.zeros_like(target), target).item() == pytest.approx(1, abs=1e-5)
-    assert heatmap_loss(target, target).item() == 0
+    assert heatmap_loss(torch.zeros_like(target), target).numpy() == pytest.approx(np.ones((2, 3)), abs=1e-5)
+    assert not heatmap_loss(target, target).any()
 
 
 def test_peak_loss_asks_for_height_and_not_for_more() -> None:
@@ -62,7 +62,14 @@ def test_peak_loss_asks_for_height_and_not_for_more() -> None:
 
 def test_point_loss_is_the_same_for_the_same_relative_error() -> None:
     truth = torch.zeros(1, 4, 2)
-    assert point_loss(truth + 1, truth, 32).item() == pytest.approx(point_loss(truth + 2, truth, 64).item())
+    np.testing.assert_allclose(point_loss(truth + 1, truth, 32), point_loss(truth + 2, truth, 64))
+
+
+def test_what_is_not_known_does_not_count() -> None:
+    """A wrong value of weight 0 changes nothing, and of weight 1/2 counts half as much as the others."""
+    values, weights = torch.tensor([[1.0, 100.0], [3.0, 5.0]]), torch.tensor([[1.0, 0.0], [0.5, 0.5]])
+    assert weighted_mean(values, weights).item() == pytest.approx((1 + 1.5 + 2.5) / 2)
+    assert weighted_mean(values, torch.zeros(2, 2)).item() == 0
 
 
 def test_nme_is_the_definition() -> None:

@@ -65,8 +65,8 @@ def augmented_crop(
     scheme: Scheme,
     how: Augmentation,
     rng: np.random.Generator,
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """One varied training sample: RGB [size, size, 3] uint8 and points [K, 2] in it."""
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], bool]:
+    """One varied training sample: RGB [size, size, 3] uint8, points [K, 2] in it, and whether it is mirrored."""
     base = crop_of_box(box_of_points(points), how.margin)
     shift = rng.uniform(-how.shift, how.shift, 2) * base.side
     crop = Crop(
@@ -76,9 +76,10 @@ def augmented_crop(
         float(np.deg2rad(rng.uniform(-how.rotation, how.rotation))),
     )
     cut, moved = warp(picture, crop, size), crop.to_input(points, (size, size))
-    if rng.random() < how.flip:
+    flipped = bool(rng.random() < how.flip)
+    if flipped:
         cut, moved = np.ascontiguousarray(cut[:, ::-1]), mirror_points(moved, size, scheme).astype(np.float32)
-    return _occlude(_photometric(cut, how, rng), how, rng), moved
+    return _occlude(_photometric(cut, how, rng), how, rng), moved, flipped
 
 
 def _photometric(cut: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -1,7 +1,8 @@
 """Labelled faces: readers for the formats people have, and splits that keep a person on one side.
 
 A data set is named `FORMAT:FILE[:PICTURES_DIR]`, where FORMAT is `wflw` (WFLW list file) or `points`
-(CSV: name, x0, y0, x1, y1, ...). Without PICTURES_DIR the pictures lie beside the file, or in `images`.
+(CSV: name, x0, y0, x1, y1, ...) or `weighted` (CSV: name, x0, y0, w0, x1, y1, w1, ..., where w from 0 to 1 says how far
+the point is known; 0 only helps to place the crop). Without PICTURES_DIR the pictures lie beside the file, or in `images`.
 """
 
 from __future__ import annotations
@@ -34,12 +35,14 @@ class Face:
         points: landmarks [K, 2] float32 in picture pixels (x right, y down, pixel centres at integers).
         identity: who it is, as far as the data says; the unit of a split.
         attributes: names of the WFLW attribute subsets the face belongs to.
+        weights: how far each point is known [K] float32, 0..1; None where all are.
     """
 
     picture: Path
     points: NDArray[np.float32]
     identity: str
     attributes: frozenset[str] = frozenset()
+    weights: NDArray[np.float32] | None = None
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
@@ -74,14 +77,41 @@ def _identity_of_name(name: str) -> str:
 
 
 def _read_points_csv(file: Path, pictures: Path) -> list[Face]:
+    return [
+        Face(pictures / row[0], _points(row[1:], f"{file.name}, row {n}"), _identity_of_name(row[0]))
+        for n, row in enumerate(_rows(file), start=1)
+    ]
+
+
+def _rows(file: Path) -> list[list[str]]:
+    """The rows of a CSV, without its heading."""
     with file.open(newline="") as stream:
         rows = [row for row in csv.reader(stream) if row]
     if (rows and not _is_number(rows[0][1] if len(rows[0]) > 1 else "")) or (rows and rows[0][0] == ""):
         rows = rows[1:]
-    return [
-        Face(pictures / row[0], _points(row[1:], f"{file.name}, row {n}"), _identity_of_name(row[0]))
-        for n, row in enumerate(rows, start=1)
-    ]
+    return rows
+
+
+def _read_weighted_csv(file: Path, pictures: Path) -> list[Face]:
+    """Several faces may share a picture, whose name then says nothing about who they are: it is the identity."""
+    faces = []
+    for n, row in enumerate(_rows(file), start=1):
+        where = f"{file.name}, row {n}"
+        if len(row) % 3 != 1:
+            raise UserError(f"{where}: bad points", "a landmark is not three numbers", "give x, y and weight of each")
+        values = [value for i, value in enumerate(row[1:]) if i % 3 < 2]
+        faces.append(Face(pictures / row[0], _points(values, where), row[0], weights=_weights(row[3::3], where)))
+    return faces
+
+
+def _weights(values: Sequence[str], where: str) -> NDArray[np.float32]:
+    try:
+        weights = np.array([float(value) for value in values], np.float32)
+    except ValueError as error:
+        raise UserError(f"{where}: bad weights", str(error), "a landmark is three numbers: x, y and weight") from None
+    if not ((weights >= 0) & (weights <= 1)).all():
+        raise UserError(f"{where}: bad weights", "a weight is not in 0..1", "0 is unknown, 1 is certain")
+    return weights
 
 
 def _read_wflw_list(file: Path, pictures: Path) -> list[Face]:
@@ -112,7 +142,11 @@ def _is_number(text: str) -> bool:
     return True
 
 
-_READERS: dict[str, Callable[[Path, Path], list[Face]]] = {"points": _read_points_csv, "wflw": _read_wflw_list}
+_READERS: dict[str, Callable[[Path, Path], list[Face]]] = {
+    "points": _read_points_csv,
+    "weighted": _read_weighted_csv,
+    "wflw": _read_wflw_list,
+}
 
 
 def read_faces(source: str) -> tuple[list[Face], Scheme]:
@@ -125,7 +159,7 @@ def read_faces(source: str) -> tuple[list[Face], Scheme]:
     if form not in _READERS or not rest:
         raise UserError(
             f"cannot read the data {source!r}",
-            "it is not FORMAT:FILE[:PICTURES_DIR] with FORMAT wflw or points",
+            "it is not FORMAT:FILE[:PICTURES_DIR] with FORMAT wflw, points or weighted",
             "write for instance points:labels.csv:pictures",
         )
     name, _, folder = rest.partition(":")

@@ -19,8 +19,8 @@ def predict_cells(
     """(predicted, true) points [N, K, 2] in heatmap cells, for the samples as they are (not varied)."""
     network.eval()
     predicted, truth = [], []
-    for pictures, points, _ in DataLoader(samples, batch_size=batch):
-        heatmaps = network(normalise(pictures)).heatmaps.float()
+    for sample in DataLoader(samples, batch_size=batch):
+        heatmaps = network(normalise(sample.picture)).heatmaps.float()
         predicted.append(form.points(heatmaps, spec).numpy())
-        truth.append(points.numpy())
+        truth.append(sample.points.numpy())
     return np.concatenate(predicted), np.concatenate(truth)

@@ -19,12 +19,12 @@ from npuface_runtime.errors import UserError
 from npuface_toolkit.checkpoint import load_student
 from npuface_toolkit.faces import Face, split_by_identity
 from npuface_toolkit.heatmaps import landmark_heatmaps
-from npuface_toolkit.losses import heatmap_loss, peak_loss, point_loss
+from npuface_toolkit.losses import heatmap_loss, peak_loss, point_loss, weighted_mean
 from npuface_toolkit.metrics import Accuracy, face_errors, summarise
 from npuface_toolkit.precision import autocasts
 from npuface_toolkit.predict import predict_cells
 from npuface_toolkit.resume import RunState, load_state, save_state
-from npuface_toolkit.samples import FaceSamples, normalise
+from npuface_toolkit.samples import FaceSamples, Sample, normalise
 from npuface_toolkit.schemes import Scheme
 from npuface_toolkit.student import STRIDE, Student, StudentConfig
 from npuface_toolkit.training_config import Stage, TrainingConfig, as_json
@@ -132,8 +132,8 @@ class Trainer:
         workers = self.config.workers
         loader = DataLoader(samples, stage.batch, True, drop_last=True, num_workers=workers, generator=order)
         total = 0.0
-        for pictures, points, edges in loader:
-            loss = self._loss(normalise(pictures), points, edges)
+        for batch in loader:
+            loss = self._loss(Sample(*batch))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
@@ -143,19 +143,20 @@ class Trainer:
             total += loss.item()
         return total / max(1, len(loader))
 
-    def _loss(self, pictures: Tensor, points: Tensor, edges: Tensor) -> Tensor:
-        weights = self.config.loss
+    def _loss(self, batch: Sample) -> Tensor:
+        loss = self.config.loss
         with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
-            out = self.student(pictures)
+            out = self.student(normalise(batch.picture))
         heatmaps = out.heatmaps.float()
         cells = heatmaps.shape[-1]
-        target = landmark_heatmaps(points, cells, self.config.sigma)
-        decode = self.form.training_points or self.form.points
+        target = landmark_heatmaps(batch.points, cells, self.config.sigma)
+        points = (self.form.training_points or self.form.points)(heatmaps, self.spec(cells))
+        known = batch.weights
         return (
-            weights.edges * heatmap_loss(out.edges, edges)
-            + weights.heatmaps * heatmap_loss(heatmaps, target)
-            + weights.peaks * peak_loss(heatmaps, target)
-            + weights.points * point_loss(decode(heatmaps, self.spec(cells)), points, cells)
+            loss.edges * weighted_mean(heatmap_loss(out.edges, batch.edges), batch.edge_weights)
+            + loss.heatmaps * weighted_mean(heatmap_loss(heatmaps, target), known)
+            + loss.peaks * weighted_mean(peak_loss(heatmaps, target), known)
+            + loss.points * weighted_mean(point_loss(points, batch.points, cells), known)
         )
 
     def spec(self, cells: int) -> HeatmapSpec:
