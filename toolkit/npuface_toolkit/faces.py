@@ -2,7 +2,8 @@
 
 A data set is named `FORMAT:FILE[:PICTURES_DIR]`, where FORMAT is `wflw` (WFLW list file) or `points`
 (CSV: name, x0, y0, x1, y1, ...) or `weighted` (CSV: name, x0, y0, w0, x1, y1, w1, ..., where w from 0 to 1 says how far
-the point is known; 0 only helps to place the crop). Without PICTURES_DIR the pictures lie beside the file, or in `images`.
+the point is known; 0 only helps to place the crop). Without PICTURES_DIR the pictures lie beside
+the file, or in `images`.
 """
 
 from __future__ import annotations
