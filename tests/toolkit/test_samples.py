@@ -49,3 +49,4 @@ def test_what_is_kept_of_a_large_picture_holds_every_variation(tmp_path: Path, c
         cut, moved, _ = augmented_crop(whole, points, 64, IBUG_68, how, np.random.default_rng((0, epoch, 0)))
         apart = np.abs(sample.picture.numpy().astype(int) - cut)
         assert np.percentile(apart, 99) <= 3  # grey levels: it is shrunk from another corner, and to whole pixels
+        np.testing.assert_allclose(sample.points.numpy(), (moved + 0.5) / 4 - 0.5, atol=1e-3)
