@@ -46,7 +46,8 @@ class Trainer:
     """Trains a student; `run` ends with averaged weights in `self.average`.
 
     Args:
-        faces: labelled faces; the identities that `config.held_out` picks are only measured on.
+        faces: labelled faces; the identities that `config.held_out` picks are only measured on. Faces with weights,
+            which another network labelled, are all trained on.
         state_file: where the run's state is kept after every epoch, to resume from; None keeps none.
         report: called after every epoch.
     """
@@ -61,7 +62,9 @@ class Trainer:
     ) -> None:
         torch.manual_seed(config.seed)
         self.scheme, self.config, self.state_file, self.report = scheme, config, state_file, report
-        self.training, self.held_out = split_by_identity(faces, config.held_out)
+        labelled = [face for face in faces if face.weights is None]  # what a network labelled measures nothing
+        self.training, self.held_out = split_by_identity(labelled, config.held_out)
+        self.training += [face for face in faces if face.weights is not None]
         self.form = form_by_name(config.decode)
         self.autocast = autocasts(config.precision)
         self.seconds = 0.0
@@ -69,9 +72,12 @@ class Trainer:
             config.stages[-1].input_size,
             scheme.points,
             len(scheme.boundaries),
-            width=config.width,
-            depth=config.depth,
-            backbone=config.backbone,
+            config.width,
+            config.depth,
+            config.stem,
+            config.features,
+            config.compensation,
+            config.backbone,
         )
         student = Student(shape)
         if config.start:

@@ -38,7 +38,7 @@ class TrainingConfig:
 
     Attributes:
         stages: one after the other, the same weights growing from small pictures to large ones.
-        width, depth, backbone: shape of the network (see StudentConfig).
+        width, depth, stem, features, compensation, backbone: shape of the network (see StudentConfig).
         start: a checkpoint, or a shipped student, whose weights to start from; empty starts from random ones.
         decode: the decode form in place while training.
         threshold: of that form.
@@ -54,6 +54,9 @@ class TrainingConfig:
     stages: tuple[Stage, ...]
     width: float = 1.0
     depth: int = 4
+    stem: int = 24
+    features: int = 152
+    compensation: int = 64
     backbone: str = "mobile-hourglass"
     start: str = ""
     decode: str = "relative-threshold"
