@@ -25,10 +25,10 @@ def test_it_is_taken_where_the_processor_has_it_and_said_where_not(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
     monkeypatch.setattr(precision, "_log", log)
     monkeypatch.setattr(logging.root.manager, "disable", logging.NOTSET)
-    assert autocasts("bf16") is fit
+    assert autocasts("bf16", torch.device("cpu")) is fit
     assert ("training in float32" in caplog.text) is not fit
 
 
 def test_float32_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
-    assert autocasts("fp32") is False
+    assert autocasts("fp32", torch.device("cpu")) is False

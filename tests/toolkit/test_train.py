@@ -12,8 +12,9 @@ from npuface_runtime.errors import UserError
 from npuface_toolkit.checkpoint import load_student
 from npuface_toolkit.faces import Face
 from npuface_toolkit.schemes import IBUG_68
-from npuface_toolkit.train import EpochReport, Trainer
+from npuface_toolkit.train import Trainer
 from npuface_toolkit.training_config import Stage, TrainingConfig, read_config
+from npuface_toolkit.training_log import EpochReport
 from npuface_toolkit.training_run import find_config, train_student
 
 TINY = TrainingConfig(

@@ -17,10 +17,16 @@ class HeadOutput:
     Attributes:
         edges: boundary heatmaps [N, B, H, W].
         heatmaps: landmark heatmaps [N, K, H, W].
+        earlier: what the stacks before the last one computed, where a network has several.
     """
 
     edges: Tensor
     heatmaps: Tensor
+    earlier: tuple[HeadOutput, ...] = ()
+
+    def as_float(self) -> HeadOutput:
+        """The same in float32."""
+        return HeadOutput(self.edges.float(), self.heatmaps.float(), tuple(out.as_float() for out in self.earlier))
 
 
 class LandmarkHead(nn.Module):

@@ -18,9 +18,10 @@ def predict_cells(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(predicted, true) points [N, K, 2] in heatmap cells, for the samples as they are (not varied)."""
     network.eval()
+    device = next(network.parameters()).device
     predicted, truth = [], []
     for sample in DataLoader(samples, batch_size=batch):
-        heatmaps = network(normalise(sample.picture)).heatmaps.float()
-        predicted.append(form.points(heatmaps, spec).numpy())
+        heatmaps = network(normalise(sample.picture.to(device))).heatmaps.float()
+        predicted.append(form.points(heatmaps, spec).cpu().numpy())
         truth.append(sample.points.numpy())
     return np.concatenate(predicted), np.concatenate(truth)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import pickle
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from npuface_runtime.errors import UserError
+from npuface_toolkit.metrics import Accuracy
+from npuface_toolkit.training_log import EpochReport
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,14 @@ class RunState:
     Attributes:
         stage, epoch: what to run next.
         seconds: spent training so far.
+        history: a report of every epoch so far.
         tensors: state dicts of `student`, `average`, `optimizer` and `schedule`.
     """
 
     stage: int
     epoch: int
     seconds: float
+    history: list[EpochReport]
     tensors: dict[str, dict[str, Any]]
 
 
@@ -36,7 +40,8 @@ def save_state(path: Path, state: RunState, config: dict[str, Any]) -> None:
         UserError: the file cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    plain = {"stage": state.stage, "epoch": state.epoch, "seconds": state.seconds, "config": config}
+    plain = {key: getattr(state, key) for key in ("stage", "epoch", "seconds")}
+    plain |= {"config": config, "history": [asdict(epoch) for epoch in state.history]}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(plain | {"tensors": state.tensors}, temporary)
@@ -58,7 +63,8 @@ def load_state(path: Path, config: dict[str, Any]) -> RunState | None:
         return None
     try:
         plain = torch.load(path, weights_only=True)
-        state = RunState(plain["stage"], plain["epoch"], plain["seconds"], plain["tensors"])
+        history = [_report(epoch) for epoch in plain["history"]]
+        state = RunState(plain["stage"], plain["epoch"], plain["seconds"], history, plain["tensors"])
         kept = plain["config"]
     except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise UserError(f"cannot resume from {path}", f"it is damaged ({error})", "delete it to start anew") from None
@@ -66,3 +72,8 @@ def load_state(path: Path, config: dict[str, Any]) -> RunState | None:
         fix = "delete it to start anew, or name another output"
         raise UserError(f"cannot resume from {path}", "another configuration wrote it", fix)
     return state
+
+
+def _report(plain: dict[str, Any]) -> EpochReport:
+    held_out = plain["held_out"]
+    return EpochReport(**(plain | {"held_out": held_out and Accuracy(**held_out)}))

@@ -1,55 +1,52 @@
-"""The trainer: supervised training of a landmark network in stages of growing input size."""
+"""The trainer: a landmark network in stages of growing input size, on one processor, one GPU, or many of them."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from npuface_export.decode import HeatmapSpec, form_by_name
 from npuface_runtime.errors import UserError
 from npuface_toolkit.checkpoint import load_student
+from npuface_toolkit.epoch_batches import EpochBatches
 from npuface_toolkit.faces import Face, split_by_identity
-from npuface_toolkit.heatmaps import landmark_heatmaps
-from npuface_toolkit.losses import heatmap_loss, peak_loss, point_loss, weighted_mean
+from npuface_toolkit.fake_quantization import fake_quantized
 from npuface_toolkit.metrics import Accuracy, face_errors, summarise
+from npuface_toolkit.objective import Objective
 from npuface_toolkit.precision import autocasts
 from npuface_toolkit.predict import predict_cells
 from npuface_toolkit.resume import RunState, load_state, save_state
-from npuface_toolkit.samples import FaceSamples, Sample, normalise
+from npuface_toolkit.samples import FaceSamples, Sample
 from npuface_toolkit.schemes import Scheme
 from npuface_toolkit.student import STRIDE, Student, StudentConfig
 from npuface_toolkit.training_config import Stage, TrainingConfig, as_json
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """What an epoch came to: where it stands, its mean loss, and the held-out accuracy of the averaged weights."""
-
-    stage: int
-    epoch: int
-    epochs: int
-    loss: float
-    seconds: float
-    held_out: Accuracy | None
+from npuface_toolkit.training_log import EpochReport
 
 
 class Trainer:
-    """Trains a student; `run` ends with averaged weights in `self.average`.
+    """Trains a network; `run` ends with averaged weights in `self.average`.
+
+    Started by `accelerate launch`, every process trains on its share of each batch and only the first one reports,
+    measures and keeps the state.
 
     Args:
         faces: labelled faces; the identities that `config.held_out` picks are only measured on. Faces with weights,
             which another network labelled, are all trained on.
         state_file: where the run's state is kept after every epoch, to resume from; None keeps none.
         report: called after every epoch.
+
+    Raises:
+        UserError: a batch does not divide among the processes, or the checkpoint to start or to learn from is wrong.
     """
 
     def __init__(
@@ -61,37 +58,37 @@ class Trainer:
         report: Callable[[EpochReport], None] = lambda _: None,
     ) -> None:
         torch.manual_seed(config.seed)
+        self.accelerator = Accelerator()
         self.scheme, self.config, self.state_file, self.report = scheme, config, state_file, report
+        self._check_batches()
         labelled = [face for face in faces if face.weights is None]  # what a network labelled measures nothing
         self.training, self.held_out = split_by_identity(labelled, config.held_out)
         self.training += [face for face in faces if face.weights is not None]
-        self.form = form_by_name(config.decode)
-        self.autocast = autocasts(config.precision)
-        self.seconds = 0.0
-        shape = StudentConfig(
-            config.stages[-1].input_size,
-            scheme.points,
-            len(scheme.boundaries),
-            config.width,
-            config.depth,
-            config.stem,
-            config.features,
-            config.compensation,
-            config.backbone,
-        )
-        student = Student(shape)
+        device = self.accelerator.device
+        self.objective = Objective(scheme, config, device, autocasts(config.precision, device))
+        student = Student(_shape(scheme, config))
         if config.start:
             _start_from(student, config.start)
-        self.student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
+        self.student = student.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
+        self.parallel: nn.Module = self.accelerator.prepare_model(self.student)
         # the batch-norm statistics are the student's own: averaging them as well breaks the averaged network
         self.average = AveragedModel(self.student, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=False)
+        self.seconds = 0.0
+        self.history: list[EpochReport] = []
+
+    def _check_batches(self) -> None:
+        processes = self.accelerator.num_processes
+        for stage in self.config.stages:
+            if stage.batch % processes:
+                why = f"a batch of {stage.batch} faces does not divide among {processes} processes"
+                raise UserError("cannot train", why, f"make the batch a multiple of {processes}")
 
     def run(self) -> None:
         """Train every stage, from where a kept state left off."""
         state = load_state(self.state_file, as_json(self.config)) if self.state_file else None
         first = state.stage if state else 0
         if state:
-            self.seconds = state.seconds
+            self.seconds, self.history = state.seconds, state.history
             self.student.load_state_dict(state.tensors["student"])
             self.average.load_state_dict(state.tensors["average"])
         for number in range(first, len(self.config.stages)):
@@ -99,10 +96,8 @@ class Trainer:
 
     def _run_stage(self, number: int, state: RunState | None) -> None:
         stage = self.config.stages[number]
-        how = self.config.augmentation
-        common: dict[str, Any] = {"sigma": self.config.sigma, "seed": self.config.seed + number}
-        samples = FaceSamples(self.training, self.scheme, stage.input_size, how, train=True, **common)
-        held_out = FaceSamples(self.held_out, self.scheme, stage.input_size, how, train=False, **common)
+        samples = self._samples(self.training, stage.input_size, train=True, seed=self.config.seed + number)
+        held_out = self._samples(self.held_out, stage.input_size, train=False)
         optimizer = torch.optim.AdamW(self.student.parameters(), lr=stage.rate, weight_decay=self.config.weight_decay)
         steps = stage.epochs * (len(samples) // stage.batch)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _cosine(step, steps, stage.warmup))
@@ -110,20 +105,36 @@ class Trainer:
         if state and start:  # a stage that has not begun starts with an optimizer of its own
             optimizer.load_state_dict(state.tensors["optimizer"])
             schedule.load_state_dict(state.tensors["schedule"])
-        for epoch in range(start, stage.epochs):
-            began = time.monotonic()
-            samples.epoch = epoch
-            loss = self._run_epoch(samples, stage, optimizer, schedule, epoch)
-            seconds = time.monotonic() - began
-            self.seconds += seconds
-            last = epoch + 1 == stage.epochs
-            accuracy = self.measure(held_out) if len(held_out) and (last or epoch % 5 == 4) else None
-            self.report(EpochReport(number, epoch + 1, stage.epochs, loss, seconds, accuracy))
-            if self.state_file:
-                at = (number + 1, 0) if last else (number, epoch + 1)
-                parts = {"student": self.student, "average": self.average, "optimizer": optimizer, "schedule": schedule}
-                tensors = {name: part.state_dict() for name, part in parts.items()}
-                save_state(self.state_file, RunState(*at, self.seconds, tensors), as_json(self.config))
+        with fake_quantized(self.student) if stage.quantization_aware else nullcontext():
+            for epoch in range(start, stage.epochs):
+                began = time.monotonic()
+                samples.epoch = epoch
+                loss = self._run_epoch(samples, stage, optimizer, schedule, epoch)
+                seconds = time.monotonic() - began
+                self.seconds += seconds
+                if self.accelerator.is_main_process:
+                    self._finish_epoch(number, epoch, loss, seconds, held_out)
+                    self._keep(number, epoch, {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()})
+                self.accelerator.wait_for_everyone()
+
+    def _samples(self, faces: list[Face], size: int, *, train: bool, seed: int = 0) -> FaceSamples:
+        config = self.config
+        return FaceSamples(faces, self.scheme, size, config.augmentation, train=train, sigma=config.sigma, seed=seed)
+
+    def _finish_epoch(self, number: int, epoch: int, loss: float, seconds: float, held_out: FaceSamples) -> None:
+        epochs = self.config.stages[number].epochs
+        due = len(held_out) and (epoch + 1 == epochs or epoch % 5 == 4)
+        accuracy = self.measure(held_out) if due else None
+        self.history.append(EpochReport(number, epoch + 1, epochs, loss, seconds, accuracy))
+        self.report(self.history[-1])
+
+    def _keep(self, number: int, epoch: int, tensors: dict[str, dict[str, Any]]) -> None:
+        if self.state_file is None:
+            return
+        last = epoch + 1 == self.config.stages[number].epochs
+        at = (number + 1, 0) if last else (number, epoch + 1)
+        tensors |= {"student": self.student.state_dict(), "average": self.average.state_dict()}
+        save_state(self.state_file, RunState(*at, self.seconds, self.history, tensors), as_json(self.config))
 
     def _run_epoch(
         self,
@@ -133,51 +144,49 @@ class Trainer:
         schedule: torch.optim.lr_scheduler.LambdaLR,
         epoch: int,
     ) -> float:
-        self.student.train()
-        order = torch.Generator().manual_seed(self.config.seed * 1000 + epoch)
-        workers = self.config.workers
-        loader = DataLoader(samples, stage.batch, True, drop_last=True, num_workers=workers, generator=order)
+        self.parallel.train()
         total = 0.0
+        loader = self._loader(samples, stage.batch, self.config.seed * 1000 + epoch)
         for batch in loader:
-            loss = self._loss(Sample(*batch))
+            loss = self.objective(self.parallel, Sample(*(part.to(self.accelerator.device) for part in batch)))
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            self.accelerator.backward(loss)
             nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
             optimizer.step()
             schedule.step()
             self.average.update_parameters(self.student)
-            total += loss.item()
+            total += float(self.accelerator.reduce(loss.detach(), "mean"))
         return total / max(1, len(loader))
 
-    def _loss(self, batch: Sample) -> Tensor:
-        loss = self.config.loss
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
-            out = self.student(normalise(batch.picture))
-        heatmaps = out.heatmaps.float()
-        cells = heatmaps.shape[-1]
-        target = landmark_heatmaps(batch.points, cells, self.config.sigma)
-        points = (self.form.training_points or self.form.points)(heatmaps, self.spec(cells))
-        known = batch.weights
-        return (
-            loss.edges * weighted_mean(heatmap_loss(out.edges, batch.edges), batch.edge_weights)
-            + loss.heatmaps * weighted_mean(heatmap_loss(heatmaps, target), known)
-            + loss.peaks * weighted_mean(peak_loss(heatmaps, target), known)
-            + loss.points * weighted_mean(point_loss(points, batch.points, cells), known)
-        )
-
-    def spec(self, cells: int) -> HeatmapSpec:
-        """What the decode form is built for at that heatmap size."""
-        config = self.config
-        return HeatmapSpec(self.scheme.points, cells, cells, config.beta or 20.0, config.threshold, config.sigma)
+    def _loader(self, samples: FaceSamples, batch: int, seed: int) -> DataLoader[Sample]:
+        """An epoch's batches, of each the share of this process."""
+        mine, processes = self.accelerator.process_index, self.accelerator.num_processes
+        batches = EpochBatches(len(samples), batch, seed, mine, processes)
+        return DataLoader(samples, batch_sampler=batches, num_workers=self.config.workers)
 
     def measure(self, samples: FaceSamples) -> Accuracy:
         """Accuracy of the averaged weights."""
-        predicted, truth = predict_cells(self.average, samples, self.form, self.spec(samples.size // STRIDE))
+        spec = self.objective.spec(samples.size // STRIDE)
+        predicted, truth = predict_cells(self.average, samples, self.objective.form, spec)
         return summarise(face_errors(predicted, truth, self.scheme), self.scheme.points)
 
     def weights(self) -> dict[str, Tensor]:
         """The averaged weights, as a checkpoint holds them."""
         return dict(self.average.module.state_dict())
+
+
+def _shape(scheme: Scheme, config: TrainingConfig) -> StudentConfig:
+    return StudentConfig(
+        config.stages[-1].input_size,
+        scheme.points,
+        len(scheme.boundaries),
+        config.width,
+        config.depth,
+        config.stem,
+        config.features,
+        config.compensation,
+        config.backbone,
+    )
 
 
 def _start_from(student: Student, checkpoint: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ class Stage:
         batch: faces a step.
         rate: peak learning rate of the cosine schedule.
         warmup: share of the stage's steps over which the rate rises.
+        quantization_aware: round weights and activations as the INT8 export will, with the decode in place.
     """
 
     input_size: int
@@ -30,6 +32,22 @@ class Stage:
     batch: int = 32
     rate: float = 2e-3
     warmup: float = 0.1
+    quantization_aware: bool = False
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """Coefficients of the distillation terms b1 D(edges) + b2 D(heatmaps) + b3 D(points).
+
+    Attributes:
+        teacher: a checkpoint of the same landmark scheme; empty for none.
+        edges, heatmaps, points: b1, b2, b3.
+    """
+
+    teacher: str = ""
+    edges: float = 0.3
+    heatmaps: float = 1.0
+    points: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +88,16 @@ class TrainingConfig:
     workers: int = 1
     precision: str = "bf16"
     loss: LossWeights = field(default_factory=LossWeights)
+    distillation: Distillation = field(default_factory=Distillation)
     augmentation: Augmentation = field(default_factory=Augmentation)
+
+
+_TABLES: dict[str, Callable[..., Any]] = {
+    "stages": Stage,
+    "loss": LossWeights,
+    "distillation": Distillation,
+    "augmentation": Augmentation,
+}
 
 
 def read_config(path: Path) -> TrainingConfig:
@@ -96,10 +123,10 @@ def build_config(raw: dict[str, Any], source: str) -> TrainingConfig:
     """
     what = f"cannot read the configuration {source}"
     try:
-        plain = {key: value for key, value in raw.items() if key not in ("stages", "loss", "augmentation")}
+        plain = {key: value for key, value in raw.items() if key not in _TABLES}
         stages = tuple(Stage(**stage) for stage in raw["stages"])
-        loss, augmentation = LossWeights(**raw.get("loss", {})), Augmentation(**raw.get("augmentation", {}))
-        config = TrainingConfig(stages=stages, loss=loss, augmentation=augmentation, **plain)
+        tables = {name: made(**raw.get(name, {})) for name, made in _TABLES.items() if name != "stages"}
+        config = TrainingConfig(stages=stages, **tables, **plain)
     except (KeyError, TypeError) as error:
         known = ", ".join(f.name for f in dataclasses.fields(TrainingConfig))
         raise UserError(what, str(error), f"the keys are {known}") from None

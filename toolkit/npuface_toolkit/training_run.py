@@ -19,8 +19,9 @@ from npuface_toolkit.metrics import Accuracy
 from npuface_toolkit.model_card import model_card
 from npuface_toolkit.samples import FaceSamples
 from npuface_toolkit.schemes import Scheme
-from npuface_toolkit.train import EpochReport, Trainer
+from npuface_toolkit.train import Trainer
 from npuface_toolkit.training_config import TrainingConfig, as_json
+from npuface_toolkit.training_log import EpochReport, TrainingLog, write_training_plot
 
 _CONFIGS = Path(__file__).parent / "configs"
 _BETA_FACES = 200
@@ -55,11 +56,12 @@ def read_sources(sources: Sequence[str]) -> tuple[list[Face], Scheme]:
 
 def train_student(
     sources: Sequence[str], config: TrainingConfig, out: Path, command: str, report: Callable[[EpochReport], None]
-) -> Accuracy:
-    """Train, and write `out` (safetensors) and its model card beside it. A killed run goes on when called again.
+) -> Accuracy | None:
+    """Train, and write `out` (safetensors), its model card, a plot of the run (.png) and TensorBoard events (.logs)
+    beside it. A killed run goes on when called again.
 
     Returns:
-        The held-out accuracy of what was written.
+        The held-out accuracy of what was written; None in every process but the first, which alone writes.
 
     Raises:
         UserError: data or configuration are wrong, nobody is held out, there is less than a batch to train on, or a
@@ -67,26 +69,45 @@ def train_student(
     """
     faces, scheme = read_sources(sources)
     state_file = out.with_suffix(".state")
-    trainer = Trainer(faces, scheme, config, state_file, report)
+    trainer = Trainer(faces, scheme, config, state_file)
+    _check_faces(trainer)
+    if trainer.accelerator.is_main_process:
+        trainer.report = _reporter(trainer, out, report)
+    trainer.run()
+    if not trainer.accelerator.is_main_process:
+        return None
+    info, accuracy = _describe(trainer, sources, command)
+    save_student(out, trainer.weights(), info)
+    write_all(out.parent, {f"{out.stem}.md": model_card(out.stem, info).encode()})
+    state_file.unlink(missing_ok=True)
+    return accuracy
+
+
+def _reporter(trainer: Trainer, out: Path, report: Callable[[EpochReport], None]) -> Callable[[EpochReport], None]:
+    log = TrainingLog(out.with_suffix(".logs"))
+
+    def write(epoch: EpochReport) -> None:
+        log.write(epoch, len(trainer.history))
+        write_training_plot(trainer.history, out.with_suffix(".png"))
+        report(epoch)
+
+    return write
+
+
+def _check_faces(trainer: Trainer) -> None:
     if not trainer.training or not trainer.held_out:
         raise UserError(
             "cannot train on this data",
             f"{len(trainer.training)} of its faces would be trained on, {len(trainer.held_out)} held out",
             "give more identities or another share held_out",
         )
-    largest = max(stage.batch for stage in config.stages)
+    largest = max(stage.batch for stage in trainer.config.stages)
     if len(trainer.training) < largest:  # an epoch takes whole batches only: there would be none
         raise UserError(
             "cannot train on this data",
             f"{len(trainer.training)} faces to train on are less than one batch of {largest}",
             "give more faces or a smaller batch",
         )
-    trainer.run()
-    info, accuracy = _describe(trainer, sources, command)
-    save_student(out, trainer.weights(), info)
-    write_all(out.parent, {f"{out.stem}.md": model_card(out.stem, info).encode()})
-    state_file.unlink(missing_ok=True)
-    return accuracy
 
 
 def _describe(trainer: Trainer, sources: Sequence[str], command: str) -> tuple[StudentInfo, Accuracy]:
@@ -97,7 +118,7 @@ def _describe(trainer: Trainer, sources: Sequence[str], command: str) -> tuple[S
     seen = FaceSamples(trainer.training[:_BETA_FACES], scheme, size, config.augmentation, **common)
     trainer.average.module.load_state_dict(rounded(trainer.weights()))  # measure what will be written
     accuracy = trainer.measure(held_out)
-    spec = trainer.spec(trainer.student.config.heatmap_size)
+    spec = trainer.objective.spec(trainer.student.config.heatmap_size)
     facts = {
         "data": ", ".join(Path(source.split(":")[1]).name for source in sources),
         "training_faces": len(trainer.training),

@@ -11,8 +11,8 @@ from typing import Any
 
 from npuface_benchmarks.files import write_all
 from npuface_runtime.errors import UserError
-from npuface_toolkit.train import EpochReport
 from npuface_toolkit.training_config import TrainingConfig, as_json, build_config
+from npuface_toolkit.training_log import EpochReport
 from npuface_toolkit.training_run import train_student
 from npuface_toolkit.trial_measure import Measured, TrialFaces, measure
 

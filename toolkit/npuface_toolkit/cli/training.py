@@ -38,8 +38,8 @@ def train(
     """
     import logging
 
-    from npuface_toolkit.train import EpochReport
     from npuface_toolkit.training_config import read_config
+    from npuface_toolkit.training_log import EpochReport
     from npuface_toolkit.training_run import find_config, train_student
 
     logger = logging.getLogger("npuface.train")
@@ -55,6 +55,8 @@ def train(
         read = read_config(find_config(config))
         chosen = read if start is None else replace(read, start=start)
         accuracy = train_student(data, chosen, out, command, report)
+        if accuracy is None:  # not the first of several processes: it says nothing
+            raise typer.Exit
         shown = table(str(out), ("held-out NME", "failure rate", "AUC", "faces"), [_row(asdict(accuracy))])
         result.result({"checkpoint": str(out)} | asdict(accuracy), shown)
 

@@ -36,7 +36,7 @@ def trial(
     import logging
 
     from npuface_benchmarks.files import write_all
-    from npuface_toolkit.train import EpochReport
+    from npuface_toolkit.training_log import EpochReport
     from npuface_toolkit.trial import find_trial, read_trial, run_trial
     from npuface_toolkit.trial_measure import trial_faces
     from npuface_toolkit.trial_table import trial_columns, trial_json, trial_markdown, trial_rows
