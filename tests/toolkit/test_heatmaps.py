@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from npuface_toolkit.heatmaps import boundary_heatmaps, landmark_heatmaps
-from npuface_toolkit.losses import heatmap_loss, peak_loss, point_loss, weighted_mean
+from npuface_toolkit.losses import energy_loss, peak_loss, smooth_l1_loss, weighted_mean
 from npuface_toolkit.metrics import face_errors, summarise
 from npuface_toolkit.schemes import IBUG_68, WFLW_98
 
@@ -46,10 +46,10 @@ def test_boundaries_of_a_mirrored_face_are_the_mirrored_boundaries() -> None:
         assert np.abs(theirs[partner] - maps[index, :, ::-1]).mean() < 0.01
 
 
-def test_heatmap_loss_is_one_for_an_empty_prediction_and_zero_for_a_perfect_one() -> None:
+def test_energy_loss_is_one_for_an_empty_prediction_and_zero_for_a_perfect_one() -> None:
     target = landmark_heatmaps(torch.full((2, 3, 2), 16.0), 32, 1.5)
-    assert heatmap_loss(torch.zeros_like(target), target).numpy() == pytest.approx(np.ones((2, 3)), abs=1e-5)
-    assert not heatmap_loss(target, target).any()
+    assert energy_loss(torch.zeros_like(target), target).numpy() == pytest.approx(np.ones((2, 3)), abs=1e-5)
+    assert not energy_loss(target, target).any()
 
 
 def test_peak_loss_asks_for_height_and_not_for_more() -> None:
@@ -60,9 +60,9 @@ def test_peak_loss_asks_for_height_and_not_for_more() -> None:
     assert peak_loss(landmark_heatmaps(torch.tensor([[[14.0, 1.0]]]), 16, 1.5), target).item() > 0.9
 
 
-def test_point_loss_is_the_same_for_the_same_relative_error() -> None:
+def test_smooth_l1_is_the_same_for_the_same_relative_error() -> None:
     truth = torch.zeros(1, 4, 2)
-    np.testing.assert_allclose(point_loss(truth + 1, truth, 32), point_loss(truth + 2, truth, 64))
+    np.testing.assert_allclose(smooth_l1_loss(truth + 1, truth, 32), smooth_l1_loss(truth + 2, truth, 64))
 
 
 def test_what_is_not_known_does_not_count() -> None:

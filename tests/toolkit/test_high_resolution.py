@@ -4,15 +4,15 @@ the student.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 import torch
 
+from npuface_toolkit.backbones import HIGH_RESOLUTION
 from npuface_toolkit.checkpoint import StudentInfo, load_student, save_student
 from npuface_toolkit.high_resolution import STAGES, Exchange, HighResolution
-from npuface_toolkit.student import HIGH_RESOLUTION, Student, StudentConfig
+from npuface_toolkit.student import Student, StudentConfig
 
 SMALL = StudentConfig(input_size=64, points=68, boundaries=13, width=0.25, backbone=HIGH_RESOLUTION)
 
@@ -55,13 +55,6 @@ def test_a_checkpoint_brings_the_same_network_back(tmp_path: Path) -> None:
         assert torch.allclose(loaded(picture).heatmaps, student(picture).heatmaps, atol=2e-2)
 
 
-@pytest.mark.parametrize(
-    ("size", "backbone", "why"),
-    [
-        (64, "resnet", "backbone 'resnet' is neither mobile-hourglass nor high-resolution"),
-        (40, HIGH_RESOLUTION, f"input size 40 is not a multiple of {4 << (STAGES - 1)}"),
-    ],
-)
-def test_impossible_shapes(size: int, backbone: str, why: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(why)):
-        StudentConfig(size, backbone=backbone)
+def test_an_impossible_size() -> None:
+    with pytest.raises(ValueError, match=f"input size 40 is not a multiple of {4 << (STAGES - 1)}"):
+        StudentConfig(40, backbone=HIGH_RESOLUTION)

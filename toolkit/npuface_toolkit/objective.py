@@ -16,7 +16,7 @@ from npuface_runtime.errors import UserError
 from npuface_toolkit.checkpoint import StudentInfo, load_student
 from npuface_toolkit.head import HeadOutput
 from npuface_toolkit.heatmaps import landmark_heatmaps
-from npuface_toolkit.losses import heatmap_loss, peak_loss, point_loss, weighted_mean
+from npuface_toolkit.losses import HEATMAP_LOSSES, POINT_LOSSES, energy_loss, peak_loss, weighted_mean
 from npuface_toolkit.samples import Sample, normalise
 from npuface_toolkit.schemes import Scheme
 from npuface_toolkit.training_config import TrainingConfig
@@ -65,6 +65,7 @@ class Objective:
 
     def _supervised(self, out: HeadOutput, points: Tensor, batch: Sample) -> Tensor:
         loss, known, cells = self.config.loss, batch.weights, out.heatmaps.shape[-1]
+        heatmap_loss, point_loss = HEATMAP_LOSSES[loss.heatmap_loss], POINT_LOSSES[loss.point_loss]
         target = landmark_heatmaps(batch.points, cells, self.config.sigma)
         total = loss.points * weighted_mean(point_loss(points, batch.points, cells), known)
         for stack in (*out.earlier, out):
@@ -77,10 +78,10 @@ class Objective:
         return total
 
     def _distilled(self, out: HeadOutput, points: Tensor, wise: HeadOutput, theirs: Tensor) -> Tensor:
-        how = self.config.distillation
+        how, point_loss = self.config.distillation, POINT_LOSSES[self.config.loss.point_loss]
         return (
-            how.edges * heatmap_loss(out.edges, wise.edges).mean()
-            + how.heatmaps * heatmap_loss(out.heatmaps, wise.heatmaps).mean()
+            how.edges * energy_loss(out.edges, wise.edges).mean()
+            + how.heatmaps * energy_loss(out.heatmaps, wise.heatmaps).mean()
             + how.points * point_loss(points, theirs, out.heatmaps.shape[-1]).mean()
         )
 

@@ -186,6 +186,7 @@ def _shape(scheme: Scheme, config: TrainingConfig) -> StudentConfig:
         config.features,
         config.compensation,
         config.backbone,
+        config.stacks,
     )
 
 

@@ -56,7 +56,7 @@ class TrainingConfig:
 
     Attributes:
         stages: one after the other, the same weights growing from small pictures to large ones.
-        width, depth, stem, features, compensation, backbone: shape of the network (see StudentConfig).
+        width, depth, stem, features, compensation, backbone, stacks: shape of the network (see StudentConfig).
         start: a checkpoint, or a shipped student, whose weights to start from; empty starts from random ones.
         decode: the decode form in place while training.
         threshold: of that form.
@@ -76,6 +76,7 @@ class TrainingConfig:
     features: int = 152
     compensation: int = 64
     backbone: str = "mobile-hourglass"
+    stacks: int = 1
     start: str = ""
     decode: str = "relative-threshold"
     threshold: float = 0.3
@@ -127,7 +128,7 @@ def build_config(raw: dict[str, Any], source: str) -> TrainingConfig:
         stages = tuple(Stage(**stage) for stage in raw["stages"])
         tables = {name: made(**raw.get(name, {})) for name, made in _TABLES.items() if name != "stages"}
         config = TrainingConfig(stages=stages, **tables, **plain)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         known = ", ".join(f.name for f in dataclasses.fields(TrainingConfig))
         raise UserError(what, str(error), f"the keys are {known}") from None
     if not config.stages or config.precision not in ("bf16", "fp32"):
