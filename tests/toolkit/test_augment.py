@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from npuface_runtime.geometry import Crop
 from npuface_toolkit.augment import Augmentation, augmented_crop, plain_crop, warp
+from npuface_toolkit.camera_effects import CameraEffects
 from npuface_toolkit.schemes import IBUG_68
 
-PLAIN = Augmentation(occlusion=0, blur=0, grey=0, colour=0)
+NONE = CameraEffects(0, 0, 0, 0, 0, 0, 0, 0)
+PLAIN = Augmentation(occlusion=0, camera=NONE)
 
 
 def _dotted(points: np.ndarray, side: int = 300) -> np.ndarray:
@@ -83,7 +85,7 @@ def test_the_same_draw_gives_the_same_sample() -> None:
 
 def test_occlusion_covers_part_of_the_picture_only() -> None:
     points = _spread_points()
-    how = Augmentation(rotation=0, scale=0, shift=0, flip=0, occlusion=1, blur=0, grey=0, colour=0)
+    how = Augmentation(rotation=0, scale=0, shift=0, flip=0, occlusion=1, camera=NONE)
     picture = np.full((300, 300, 3), 128, np.uint8)
     cut, _, _ = augmented_crop(picture, points, 128, IBUG_68, how, np.random.default_rng(0))
     changed = (cut != 128).any(axis=2).mean()

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from npuface_toolkit.augment import Augmentation, augmented_crop
+from npuface_toolkit.camera_effects import CameraEffects
 from npuface_toolkit.faces import Face, read_picture
 from npuface_toolkit.samples import FaceSamples
 from npuface_toolkit.schemes import IBUG_68
 
-STILL = Augmentation(rotation=0, scale=0, shift=0, flip=1, occlusion=0, blur=0, grey=0, colour=0)
+NONE = CameraEffects(0, 0, 0, 0, 0, 0, 0, 0)
+STILL = Augmentation(rotation=0, scale=0, shift=0, flip=1, occlusion=0, camera=NONE)
 
 
 def test_weights_follow_their_points_through_a_flip(faces: list[Face]) -> None:
@@ -39,7 +41,7 @@ def test_what_is_kept_of_a_large_picture_holds_every_variation(tmp_path: Path, c
     picture = cv2.GaussianBlur(rng.integers(0, 256, (700, 600, 3), np.uint8), (0, 0), 6)
     cv2.imwrite(str(tmp_path / "large.png"), picture)
     points = (rng.uniform(-1, 1, (68, 2)) * (40, 50) + centre).astype(np.float32)
-    how = Augmentation(colour=0, blur=0, grey=0, occlusion=0)
+    how = Augmentation(occlusion=0, camera=NONE)
     samples = FaceSamples([Face(tmp_path / "large.png", points, "large")], IBUG_68, 64, how, train=True, sigma=1.5)
     whole = read_picture(tmp_path / "large.png")
     assert samples._regions[0][0].nbytes < whole.nbytes / 2

@@ -1,14 +1,15 @@
-"""Augmentation: affine, flip with index swap, rotation, occlusion (patent, paragraph 5), and camera-like colour."""
+"""Augmentation: affine, flip with index swap, rotation, occlusion (patent, paragraph 5), and what cameras do."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from npuface_runtime.geometry import Crop, box_of_points, crop_of_box
+from npuface_toolkit.camera_effects import CameraEffects, camera_picture
 from npuface_toolkit.schemes import Scheme, mirror_points
 
 
@@ -21,8 +22,8 @@ class Augmentation:
         rotation: degrees.
         scale: relative change of the crop's side.
         shift: of the crop's centre, over its side.
-        flip, occlusion, blur, grey: probability of each.
-        colour: relative change of brightness, contrast and each channel.
+        flip, occlusion: probability of each.
+        camera: what light and camera do to the picture.
     """
 
     margin: float = 1.3
@@ -31,9 +32,7 @@ class Augmentation:
     shift: float = 0.08
     flip: float = 0.5
     occlusion: float = 0.3
-    blur: float = 0.15
-    grey: float = 0.1
-    colour: float = 0.25
+    camera: CameraEffects = field(default_factory=CameraEffects)
 
 
 def plain_crop(
@@ -79,18 +78,7 @@ def augmented_crop(
     flipped = bool(rng.random() < how.flip)
     if flipped:
         cut, moved = np.ascontiguousarray(cut[:, ::-1]), mirror_points(moved, size, scheme).astype(np.float32)
-    return _occlude(_photometric(cut, how, rng), how, rng), moved, flipped
-
-
-def _photometric(cut: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:
-    gain = (1 + rng.uniform(-how.colour, how.colour)) * (1 + rng.uniform(-how.colour, how.colour, 3) / 3)
-    offset = rng.uniform(-how.colour, how.colour) * 64
-    out = cut.astype(np.float32) * gain.astype(np.float32) + np.float32(offset)
-    if rng.random() < how.grey:
-        out = np.repeat(out.mean(axis=2, keepdims=True), 3, axis=2)
-    if rng.random() < how.blur:
-        out = np.asarray(cv2.GaussianBlur(out, (0, 0), rng.uniform(0.5, cut.shape[0] / 64)), np.float32)
-    return np.asarray(np.clip(out, 0, 255), np.uint8)
+    return camera_picture(_occlude(cut, how, rng), how.camera, rng), moved, flipped
 
 
 def _occlude(cut: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:

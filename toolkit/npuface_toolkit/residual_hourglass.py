@@ -34,7 +34,8 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, inputs, H, W] -> [N, outputs, H, W]."""
-        return functional.relu(self.body(x) + self.shortcut(x))
+        out: Tensor = functional.relu(self.body(x) + self.shortcut(x))
+        return out
 
 
 class HierarchicalBlock(nn.Module):
@@ -52,7 +53,8 @@ class HierarchicalBlock(nn.Module):
         """[N, inputs, H, W] -> [N, outputs, H, W]."""
         first = self.first(x)
         second = self.second(first)
-        return torch.cat([first, second, self.third(second)], dim=1) + self.shortcut(x)
+        out: Tensor = torch.cat([first, second, self.third(second)], dim=1) + self.shortcut(x)
+        return out
 
 
 Block = Callable[[int, int], nn.Module]

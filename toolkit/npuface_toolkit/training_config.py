@@ -11,6 +11,7 @@ from typing import Any
 
 from npuface_runtime.errors import UserError
 from npuface_toolkit.augment import Augmentation
+from npuface_toolkit.camera_effects import CameraEffects
 from npuface_toolkit.losses import LossWeights
 
 
@@ -93,11 +94,15 @@ class TrainingConfig:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
 
+def _augmentation(camera: dict[str, Any] | None = None, **plain: float) -> Augmentation:
+    return Augmentation(camera=CameraEffects(**(camera or {})), **plain)
+
+
 _TABLES: dict[str, Callable[..., Any]] = {
     "stages": Stage,
     "loss": LossWeights,
     "distillation": Distillation,
-    "augmentation": Augmentation,
+    "augmentation": _augmentation,
 }
 
 

@@ -10,6 +10,7 @@ import typer
 
 from npuface_runtime.errors import UserError
 from npuface_toolkit.cli import (
+    augment,
     bundles,
     c_header,
     export,
@@ -32,7 +33,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for group in (training, trial, export, quantize, bundles, c_header, faces, track, forms, machine, matrix, toolchain):
+for group in (
+    training,
+    trial,
+    augment,
+    export,
+    quantize,
+    bundles,
+    c_header,
+    faces,
+    track,
+    forms,
+    machine,
+    matrix,
+    toolchain,
+):
     group.register(app)
 
 _MENDABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG}
