@@ -36,6 +36,7 @@ def test_help_names_every_command_with_an_example() -> None:
     assert shown.returncode == 0
     for command in (
         "train",
+        "augment",
         "evaluate",
         "export",
         "quantize",
@@ -85,6 +86,7 @@ def test_targets_as_json_is_one_object_on_stdout() -> None:
         (("run", "{folder}", "{folder}/text.txt"), "why", "not a picture"),
         (("bench", "{folder}", "--report", "{folder}/report"), "why", "no manifest.json"),
         (("evaluate", "student-68", "--data", "coco:x"), "why", "FORMAT"),
+        (("evaluate", "{folder}/none.toml", "--data", "points:{folder}/none.csv"), "why", "there is no file"),
         (("train", "--data", "points:{folder}/none.csv", "--out", "{folder}/s.safetensors"), "why", "there is no file"),
         (("train", "--data", "coco:x", "--out", "x", "--config", "none.toml"), "why", "no such file"),
         (("export", "student-68"), "why", "Missing option"),

@@ -122,6 +122,21 @@ WFLW_98 = Scheme(
 SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in (IBUG_68, WFLW_98)}
 
 
+def point_ranges(text: str) -> tuple[int, ...]:
+    """`0-3, 7` -> (0, 1, 2, 3, 7).
+
+    Raises:
+        ValueError: a part is neither a point nor a range.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdecimal() or not (last or first).isdecimal():
+            raise ValueError(f"{part.strip()!r} is no point and no range")
+        found += range(int(first), int(last or first) + 1)
+    return tuple(found)
+
+
 def scheme_by_name(name: str) -> Scheme:
     """The scheme of that name.
 

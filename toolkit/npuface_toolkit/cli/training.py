@@ -1,4 +1,4 @@
-"""`npuface train` and `evaluate`."""
+"""`npuface train`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ DataOption = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Add these commands to the app."""
+    """Add the command to the app."""
     app.command()(train)
-    app.command()(evaluate)
 
 
 def train(
@@ -59,38 +58,6 @@ def train(
             raise typer.Exit
         shown = table(str(out), ("held-out NME", "failure rate", "AUC", "faces"), [_row(asdict(accuracy))])
         result.result({"checkpoint": str(out)} | asdict(accuracy), shown)
-
-
-def evaluate(
-    model: Annotated[str, typer.Argument(help="A checkpoint, a shipped student, or a bundle folder.")],
-    data: DataOption,
-    held_out: Annotated[
-        float | None, typer.Option("--held-out", help="Only identities that training with this share never saw.")
-    ] = None,
-    without_jaw: Annotated[bool, typer.Option("--without-jaw", help="Leave out the face contour.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Measure NME (by the outer eye corners), failure rate and AUC at 10 %.
-
-    Example: npuface evaluate student-68 --data points:labels.csv:pictures --held-out 0.2
-    """
-    from npuface_runtime.errors import UserError
-    from npuface_toolkit.evaluate import evaluate as measure
-    from npuface_toolkit.faces import split_by_identity
-    from npuface_toolkit.training_run import read_sources
-
-    with output(as_json, "evaluating") as result:
-        faces, scheme = read_sources(data)
-        if held_out is not None:
-            if not 0 < held_out <= 1:
-                raise UserError(f"cannot hold out {held_out}", "it is a share of identities", "give 0.2 for instance")
-            faces = split_by_identity(faces, held_out)[1]
-        if not faces:
-            raise UserError("nothing to evaluate", "no face is left", "give more data or a larger --held-out")
-        points = tuple(p for p in range(scheme.points) if p not in scheme.jaw) if without_jaw else None
-        accuracy = measure(model, faces, scheme, points)
-        shown = table(model, ("NME", "failure rate", "AUC", "faces"), [_row(asdict(accuracy))])
-        result.result(asdict(accuracy), shown)
 
 
 def _row(accuracy: dict[str, float]) -> tuple[str, str, str, int]:

@@ -1,0 +1,83 @@
+"""Label a folder of pictures; see labelling."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from npuface_runtime.detectors import Detector
+from npuface_runtime.errors import UserError
+from npuface_toolkit.faces import read_picture
+from npuface_toolkit.labelling import Checkpoint, Network, Source, find_faces, label_face
+from npuface_toolkit.peers import Peer
+from npuface_toolkit.schemes import Scheme, point_ranges
+
+_log = logging.getLogger("npuface.label")
+_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+
+
+def open_sources(named: Sequence[str]) -> tuple[list[Source], Scheme]:
+    """`student-68`, `student-68:0.3`, `openseeface.toml:1:17-67`: networks, how far they are trusted, and which of
+    their points become labels; and the scheme that they share.
+
+    Raises:
+        UserError: one cannot be opened, a trust is no number from 0 to 1, points are none, or the schemes differ.
+    """
+    sources = [_open(text) for text in named]
+    schemes = {source.network.scheme.name: source.network.scheme for source in sources}
+    if len(schemes) != 1:
+        raise UserError(
+            "cannot label", f"the networks have the schemes {', '.join(schemes)}", "name networks of one scheme"
+        )
+    return sources, next(iter(schemes.values()))
+
+
+def _open(text: str) -> Source:
+    what = f"cannot label with {text}"
+    name, _, rest = text.partition(":")
+    trust, _, points = rest.partition(":")
+    try:
+        value, taken = float(trust or 1), point_ranges(points) if points else None
+    except ValueError as error:
+        raise UserError(what, str(error), "write NAME:0.3, or NAME:1:17-67, for instance") from None
+    if not 0 <= value <= 1:
+        raise UserError(what, f"{trust} is no trust from 0 to 1", "write NAME:0.3 for instance")
+    network: Network = Peer(name) if name.endswith(".toml") else Checkpoint(name)
+    return Source(network, value, taken)
+
+
+def label_folder(
+    folder: Path, sources: Sequence[Source], scheme: Scheme, detector: Detector, least: float
+) -> tuple[str, dict[str, int]]:
+    """The faces in a folder's pictures, as the text of a `weighted` CSV with names relative to it, and the counts.
+
+    Raises:
+        UserError: there are no pictures, one cannot be read, or nobody was labelled.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS)
+    if not files:
+        raise UserError(f"cannot label {folder}", "there are no pictures in it", "name a folder with JPEGs or PNGs")
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    found = labelled = 0
+    began = time.monotonic()
+    for number, file in enumerate(files, start=1):
+        picture = read_picture(file)
+        for box in find_faces(picture, detector, least):
+            found += 1
+            label = label_face(picture, box, sources, scheme)
+            if label is not None:
+                labelled += 1
+                rows.writerow([file.relative_to(folder).as_posix(), *(f"{value:.2f}" for value in label.ravel())])
+        if number % 50 == 0:
+            left = (time.monotonic() - began) / number * (len(files) - number) / 60
+            _log.info("%d of %d pictures, %d faces labelled, %.0f min left", number, len(files), labelled, left)
+    if not labelled:
+        raise UserError(
+            f"cannot label {folder}", f"of {found} faces found none was sure", "give larger or clearer pictures"
+        )
+    return text.getvalue(), {"pictures": len(files), "found": found, "labelled": labelled}
