@@ -116,3 +116,12 @@ def test_trial_faces_are_of_people_that_training_never_sees(source: str) -> None
     assert not unseen & {face.identity for face in faces.calibration}
     assert faces.points("held out") is None
     assert len(faces.points("labels without jaw") or ()) == 68 - len(IBUG_68.jaw)
+
+
+def test_the_teacher_of_the_command_teaches_the_variants_with_distillation() -> None:
+    trial = read_trial(find_trial("distillation"), "teacher.safetensors")
+    taught = {name: variant.config.distillation.active for name, variant in trial.variants.items()}
+    assert taught == {"distilled": True, "alone": False, "no-boundaries": True, "no-coordinates": True}
+    assert len({variant.config.stages for variant in trial.variants.values()}) == 1
+    assert trial.variants["no-boundaries"].config.loss.edges == 0
+    assert not any(v.config.distillation.active for v in read_trial(find_trial("distillation")).variants.values())

@@ -35,7 +35,8 @@ class Objective:
     def __init__(self, scheme: Scheme, config: TrainingConfig, device: torch.device, autocast: bool) -> None:
         self.scheme, self.config, self.device, self.autocast = scheme, config, device, autocast
         self.form = form_by_name(config.decode)
-        self.teacher = _Teacher(scheme, config.distillation.teacher, device) if config.distillation.teacher else None
+        how = config.distillation
+        self.teacher = _Teacher(scheme, how.teacher, device) if how.active else None
 
     def spec(self, cells: int) -> HeatmapSpec:
         """What the decode form is built for at that heatmap size."""

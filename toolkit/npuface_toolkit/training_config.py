@@ -50,6 +50,11 @@ class Distillation:
     heatmaps: float = 1.0
     points: float = 1.0
 
+    @property
+    def active(self) -> bool:
+        """Whether a teacher teaches: there is one, and a term that counts."""
+        return bool(self.teacher) and any((self.edges, self.heatmaps, self.points))
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -139,6 +144,13 @@ def build_config(raw: dict[str, Any], source: str) -> TrainingConfig:
     if not config.stages or config.precision not in ("bf16", "fp32"):
         raise UserError(what, "it needs a stage, and precision bf16 or fp32", "mend the file")
     return config
+
+
+def taught(config: TrainingConfig, teacher: str | None) -> TrainingConfig:
+    """The configuration with another teacher; itself where None is given."""
+    if teacher is None:
+        return config
+    return dataclasses.replace(config, distillation=dataclasses.replace(config.distillation, teacher=teacher))
 
 
 def as_json(config: TrainingConfig) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import torch
 
 from npuface_benchmarks.files import write_all
 from npuface_runtime.errors import UserError
-from npuface_toolkit.checkpoint import StudentInfo, rounded, save_student
+from npuface_toolkit.checkpoint import StudentInfo, load_student, rounded, save_student
 from npuface_toolkit.faces import Face, read_faces
 from npuface_toolkit.fit_beta import fit_beta
 from npuface_toolkit.metrics import Accuracy
@@ -122,18 +122,21 @@ def _describe(trainer: Trainer, sources: Sequence[str], command: str) -> tuple[S
     facts = {
         "data": ", ".join(Path(source.split(":")[1]).name for source in sources),
         "training_faces": len(trainer.training),
+        "labelled_faces": sum(face.weights is not None for face in trainer.training),
         "training_identities": len({face.identity for face in trainer.training}),
         "held_faces": len(trainer.held_out),
         "held_identities": len({face.identity for face in trainer.held_out}),
         "command": command,
         "seed": config.seed,
-        "hardware": f"{os.cpu_count()} x {platform.machine()} CPU cores, torch {torch.__version__}",
+        "hardware": _hardware(trainer),
         "hours": trainer.seconds / 3600,
         "parameters": sum(p.numel() for p in trainer.student.parameters()),
         "nme": accuracy.nme,
         "failure_rate": accuracy.failure_rate,
         "auc": accuracy.auc,
         "limits": LIMITS,
+        "start": _origin(config.start),
+        "teacher": _origin(config.distillation.teacher if config.distillation.active else ""),
         "config": as_json(config),
     }
     info = StudentInfo(
@@ -147,3 +150,21 @@ def _describe(trainer: Trainer, sources: Sequence[str], command: str) -> tuple[S
         facts=facts,
     )
     return info, accuracy
+
+
+def _hardware(trainer: Trainer) -> str:
+    processes = trainer.accelerator.num_processes
+    if trainer.accelerator.device.type == "cuda":
+        device = f"{processes} x {torch.cuda.get_device_name(trainer.accelerator.device)}"
+    else:
+        device = f"{os.cpu_count()} x {platform.machine()} CPU cores"
+    return f"{device}, torch {torch.__version__}"
+
+
+def _origin(checkpoint: str) -> dict[str, Any] | None:
+    """What is worth knowing of a checkpoint that a run starts or learns from; None where there is none."""
+    if not checkpoint:
+        return None
+    known = {"hours": 0.0, "training_faces": 0, "nme": float("nan")} | dict(load_student(checkpoint)[1].facts)
+    kept = ("hours", "training_faces", "nme", "parameters", "start", "command")
+    return {"name": Path(checkpoint).stem} | {key: known[key] for key in kept if key in known}

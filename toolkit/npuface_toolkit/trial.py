@@ -11,7 +11,7 @@ from typing import Any
 
 from npuface_benchmarks.files import write_all
 from npuface_runtime.errors import UserError
-from npuface_toolkit.training_config import TrainingConfig, as_json, build_config
+from npuface_toolkit.training_config import TrainingConfig, as_json, build_config, taught
 from npuface_toolkit.training_log import EpochReport
 from npuface_toolkit.training_run import train_student
 from npuface_toolkit.trial_measure import Measured, TrialFaces, measure
@@ -59,8 +59,10 @@ def find_trial(name: str) -> Path:
     return shipped if "/" not in name and shipped.is_file() else Path(name)
 
 
-def read_trial(path: Path) -> Trial:
+def read_trial(path: Path, teacher: str | None = None) -> Trial:
     """Read a trial from TOML: `seeds`, [base], [warm] and [variants.NAME], the latter two as changes of the base.
+
+    `teacher` is whom every variant with distillation terms learns from.
 
     Raises:
         UserError: the file is missing, no TOML, or has a key or value that is not known.
@@ -70,7 +72,9 @@ def read_trial(path: Path) -> Trial:
         raw = tomllib.loads(path.read_text())
         base, seeds = raw["base"], tuple(int(seed) for seed in raw["seeds"])
         warm = build_config(_changed(base, raw["warm"]), f"{path}, warm") if "warm" in raw else None
-        variants = {name: _variant(base, changes, f"{path}, {name}") for name, changes in raw["variants"].items()}
+        variants = {
+            name: _variant(base, changes, f"{path}, {name}", teacher) for name, changes in raw["variants"].items()
+        }
     except OSError as error:
         raise UserError(what, error.strerror or str(error), "check the path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
@@ -80,9 +84,9 @@ def read_trial(path: Path) -> Trial:
     return Trial(seeds, warm, variants)
 
 
-def _variant(base: Mapping[str, Any], changes: dict[str, Any], source: str) -> Variant:
+def _variant(base: Mapping[str, Any], changes: dict[str, Any], source: str, teacher: str | None) -> Variant:
     rest = {key: value for key, value in changes.items() if key != "measured"}
-    config = build_config(_changed(base, rest), source)
+    config = taught(build_config(_changed(base, rest), source), teacher)
     return Variant(config, tuple(changes.get("measured", (config.decode,))))
 
 

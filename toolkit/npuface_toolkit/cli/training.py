@@ -12,6 +12,10 @@ import typer
 
 from npuface_toolkit.cli.console import JsonOption, output, table
 
+TeacherOption = Annotated[
+    str | None,
+    typer.Option("--teacher", help="A checkpoint to distil from, as the configuration's [distillation] says."),
+]
 DataOption = Annotated[
     list[str], typer.Option("--data", help="FORMAT:FILE[:PICTURES_DIR] with FORMAT wflw or points (CSV). Repeatable.")
 ]
@@ -29,6 +33,7 @@ def train(
     start: Annotated[
         str | None, typer.Option("--start", help="A checkpoint whose weights to start from; the configuration's else.")
     ] = None,
+    teacher: TeacherOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a student. A killed run goes on where it was when the same command runs again.
@@ -37,7 +42,7 @@ def train(
     """
     import logging
 
-    from npuface_toolkit.training_config import read_config
+    from npuface_toolkit.training_config import read_config, taught
     from npuface_toolkit.training_log import EpochReport
     from npuface_toolkit.training_run import find_config, train_student
 
@@ -52,7 +57,7 @@ def train(
     with output(as_json, "training") as result:
         command = shlex.join(["npuface", *(out.name if word == str(out) else word for word in sys.argv[1:])])
         read = read_config(find_config(config))
-        chosen = read if start is None else replace(read, start=start)
+        chosen = taught(read if start is None else replace(read, start=start), teacher)
         accuracy = train_student(data, chosen, out, command, report)
         if accuracy is None:  # not the first of several processes: it says nothing
             raise typer.Exit
