@@ -25,7 +25,7 @@ demo: $(STAMP)  ## the main job: export, quantize, compile, run on a photograph,
 	$(BIN)/npuface demo --out $(DEMO)
 
 test: $(STAMP)  ## run the tests
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(PYTEST_ARGS)
 
 check: lint test  ## lint, then test: what a change must pass
 

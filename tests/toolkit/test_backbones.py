@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from npuface_export.export import export_bundle
 from npuface_export.target import target_by_name
@@ -16,6 +15,7 @@ from npuface_runtime.manifest import Manifest
 from npuface_toolkit.backbones import AWING_HOURGLASS, BACKBONES, RESIDUAL_HOURGLASS
 from npuface_toolkit.checkpoint import StudentInfo, save_student
 from npuface_toolkit.faces import Face
+from npuface_toolkit.network_cost import parameters
 from npuface_toolkit.schemes import IBUG_68
 from npuface_toolkit.student import Student, StudentConfig
 from npuface_toolkit.student_network import student_network
@@ -65,18 +65,10 @@ def test_the_earlier_stacks_are_supervised(faces: list[Face]) -> None:
     assert error() < 0.5 * before
 
 
-def _cost(config: StudentConfig) -> tuple[float, float]:
-    """Multiply-accumulates and parameters, in millions."""
-    network = Student(config).eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.zeros(1, 3, config.input_size, config.input_size))
-    return counter.get_total_flops() / 2e6, sum(weight.numel() for weight in network.parameters()) / 1e6
-
-
 def test_the_stacked_hourglass_has_the_published_size() -> None:
     """24.15 million parameters are published for "Adaptive Wing Loss", its coordinate channels among them."""
-    _, parameters = _cost(StudentConfig(points=98, boundaries=1, backbone=AWING_HOURGLASS, stacks=4))
-    assert parameters == pytest.approx(24.15, rel=0.02)
+    network = Student(StudentConfig(points=98, boundaries=1, backbone=AWING_HOURGLASS, stacks=4))
+    assert parameters(network) == pytest.approx(24.15e6, rel=0.02)
 
 
 @pytest.mark.parametrize(

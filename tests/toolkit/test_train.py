@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 
 from npuface_runtime.errors import UserError
 from npuface_toolkit.checkpoint import load_student
-from npuface_toolkit.faces import Face
+from npuface_toolkit.faces import Face, read_faces
 from npuface_toolkit.schemes import IBUG_68
 from npuface_toolkit.train import Trainer
 from npuface_toolkit.training_config import Stage, TrainingConfig, read_config
@@ -110,3 +111,39 @@ def test_configurations(tmp_path: Path) -> None:
         (tmp_path / "c.toml").write_text(text)
         with pytest.raises(UserError, match=reason):
             read_config(tmp_path / "c.toml")
+
+
+def test_a_full_disk_loses_no_progress(faces: list[Face], tmp_path: Path) -> None:
+    """The second state does not fit: one clear error, the first is still there, and the run goes on from it."""
+    state, limits = tmp_path / "run.state", resource.getrlimit(resource.RLIMIT_FSIZE)
+    whole = Trainer(faces, IBUG_68, TINY)
+    whole.run()
+
+    def fill(report: EpochReport) -> None:
+        if report.epoch == 2:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+
+    try:
+        with pytest.raises(UserError, match="cannot write"):
+            Trainer(faces, IBUG_68, TINY, state, fill).run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.state"]
+    resumed = Trainer(faces, IBUG_68, TINY, state)
+    resumed.run()
+    assert [epoch.epoch for epoch in resumed.history] == [1, 2, 1]
+    for name, weight in whole.weights().items():
+        assert torch.equal(weight, resumed.weights()[name]), name
+
+
+def test_a_98_point_student_can_be_trained(data: Path, tmp_path: Path) -> None:
+    """The recipe's scheme on real 98-point faces: 15 boundaries, and the loss falls."""
+    faces, scheme = read_faces(f"wflw:{data}/wflw/list_98pt_rect_attr.txt")
+    recipe = read_config(find_config("student-98"))
+    stages = (Stage(64, epochs=4, batch=16, rate=5e-3),)
+    config = replace(recipe, stages=stages, width=0.25, depth=2, workers=0, held_out=0.2)
+    losses: list[float] = []
+    trainer = Trainer(faces, scheme, config, report=lambda epoch: losses.append(epoch.loss))
+    trainer.run()
+    assert (trainer.student.config.points, trainer.student.config.boundaries) == (98, 15)
+    assert losses[-1] < 0.85 * losses[0]

@@ -5,41 +5,45 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from npuface_runtime.errors import UserError
+from npuface_toolkit.checkpoint import load_student
+from npuface_toolkit.network_cost import multiply_accumulates, parameters
 from npuface_toolkit.schemes import IBUG_68, WFLW_98
 from npuface_toolkit.student import Student
-from npuface_toolkit.train import _shape
-from npuface_toolkit.training_config import TrainingConfig, read_config, taught
+from npuface_toolkit.train import network_shape
+from npuface_toolkit.training_config import read_config, taught
 from npuface_toolkit.training_run import find_config
+from npuface_toolkit.untrained import write_untrained
 
 CONFIGS = sorted(path.stem for path in find_config("student-68").parent.glob("*.toml"))
-
-
-def _cost(config: TrainingConfig) -> tuple[float, float]:
-    """Multiply-accumulates and parameters of a configuration's network with 68 points, in millions."""
-    network = Student(_shape(IBUG_68, config)).eval()
-    size = network.config.input_size
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.zeros(1, 3, size, size))
-    return counter.get_total_flops() / 2e6, sum(weight.numel() for weight in network.parameters()) / 1e6
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_shipped_configuration_is_a_network_for_every_stage(name: str) -> None:
     config = read_config(find_config(name))
-    shape = _shape(WFLW_98 if "98" in name else IBUG_68, config)
+    shape = network_shape(WFLW_98 if "98" in name else IBUG_68, config)
     assert shape.input_size == config.stages[-1].input_size
     for stage in config.stages:
         assert stage.input_size % 64 == 0
 
 
 def test_the_light_student_is_light() -> None:
-    (macs, _), (light_macs, light_parameters) = (_cost(read_config(find_config(n))) for n in ("student-68", "light-68"))
+    networks = [
+        Student(network_shape(IBUG_68, read_config(find_config(name)))).eval() for name in ("student-68", "light-68")
+    ]
+    macs, light_macs = map(multiply_accumulates, networks)
     assert light_macs <= macs / 10
-    assert light_parameters <= 0.4
+    assert parameters(networks[1]) <= 0.4e6
+
+
+def test_an_untrained_network_says_so(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text("width = 0.25\ndepth = 2\nstages = [{ input_size = 64, epochs = 1 }]\n")
+    write_untrained(str(tmp_path / "tiny.toml"), "wflw-98", tmp_path / "tiny.safetensors")
+    network, info = load_student(str(tmp_path / "tiny.safetensors"))
+    assert (network.config.points, network.config.boundaries) == (98, 15)
+    assert 0 < multiply_accumulates(network) < 1e8
+    assert info.facts == {"trained": False}
 
 
 def test_a_teacher_can_be_named_beside_the_configuration() -> None:

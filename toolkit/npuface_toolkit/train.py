@@ -66,7 +66,7 @@ class Trainer:
         self.training += [face for face in faces if face.weights is not None]
         device = self.accelerator.device
         self.objective = Objective(scheme, config, device, autocasts(config.precision, device))
-        student = Student(_shape(scheme, config))
+        student = Student(network_shape(scheme, config))
         if config.start:
             _start_from(student, config.start)
         self.student = student.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
@@ -175,7 +175,8 @@ class Trainer:
         return dict(self.average.module.state_dict())
 
 
-def _shape(scheme: Scheme, config: TrainingConfig) -> StudentConfig:
+def network_shape(scheme: Scheme, config: TrainingConfig) -> StudentConfig:
+    """The shape of the network that a configuration trains on data of a scheme."""
     return StudentConfig(
         config.stages[-1].input_size,
         scheme.points,
