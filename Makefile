@@ -47,6 +47,7 @@ docs: $(STAMP)  ## generate the pages that are made from data
 	$(BIN)/python -m npuface_benchmarks.decode_page docs/decode.md
 	$(BIN)/python -m npuface_benchmarks.decode_pictures docs/images
 	$(BIN)/python -m npuface_benchmarks.matrix_page docs/matrix.md
+	$(BIN)/python -m npuface_benchmarks.record_schema docs/benchmark.schema.json
 
 clean:  ## remove all that make has made, .venv included
 	rm -rf $(VENV) $(DEMO) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -16,7 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from npuface_benchmarks.candidate import Candidate, load_candidates
 from npuface_benchmarks.machine import describe_machine, usable_cores
-from npuface_benchmarks.record import EMULATED, MEASURED, WHAT_NUMBERS_ARE, BundleResult, Record, Spread, Timing
+from npuface_benchmarks.number_kinds import EMULATED, MEASURED, WHAT_NUMBERS_ARE
+from npuface_benchmarks.peer_timing import OpenPeer, PeerNetwork, peer_variant
+from npuface_benchmarks.record import BundleResult, PeerResult, PeerTiming, Record, Spread, Timing
 from npuface_benchmarks.timing import Stopwatch, interleave, ratio_of_medians, spread, summarise
 from npuface_benchmarks.variants import Points, Variant, coordinates_variant, heatmaps_variant
 from npuface_export.converters import ModelFiles
@@ -30,6 +32,7 @@ from npuface_runtime.geometry import Crop, crop_of_box
 from npuface_runtime.manifest import TensorInfo
 
 _LOG = logging.getLogger("npuface.bench")
+_PEER_ENGINE = "onnxruntime"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +78,7 @@ def bench(
     warmup: int = 5,
     beta: float = 20.0,
     detector: str | Path = "cascade",
+    peers: Sequence[OpenPeer] = (),
 ) -> Record:
     """Measure bundles on the surest face of a picture.
 
@@ -89,6 +93,7 @@ def bench(
         runs, warmup: timed runs of each way, and untimed ones before them.
         beta: inverse temperature of the softargmax in numpy.
         detector: see npuface_runtime.detectors.open_detector.
+        peers: other people's networks, which take turns with the bundles of ONNX Runtime.
 
     Raises:
         UserError: a bundle, the picture or an option cannot be used, no face is found, or all numbers of
@@ -100,7 +105,8 @@ def bench(
     scene = _find_face(as_rgb(picture), detector, runs, warmup)
     with TemporaryDirectory(prefix="npuface-bench-") as scratch:
         subjects = [_cut(c, Path(scratch) / str(i), scene, beta) for i, c in enumerate(candidates)]
-        timings = _time_all([s for s in subjects if not s.candidate.target.is_npu], usable, runs, warmup)
+        timed = [s for s in subjects if not s.candidate.target.is_npu]
+        timings, peer_timings = _time_all(timed, peers, scene, usable, runs, warmup)
         results = [_result(subject, timings.get(subject.candidate.label, ())) for subject in subjects]
     return Record(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -114,6 +120,8 @@ def bench(
         threads=usable,
         threads_refused=refused,
         results=tuple(results),
+        peers=tuple(_peer_result(open_peer(1), scene, peer_timings) for open_peer in peers),
+        accuracy=None,
         numbers=WHAT_NUMBERS_ARE,
     )
 
@@ -146,7 +154,7 @@ def _find_face(frame: NDArray[np.uint8], detector: str | Path, runs: int, warmup
             )
         laps = interleave({"detect": detect}, runs, warmup)["detect"]
         box = found[0].box
-        return _Scene(frame, box, finder.to_landmark_box(box), spread([run["detect"] for run in laps]))
+        return _Scene(frame, box, finder.to_landmark_box(box), spread([run.laps["detect"] for run in laps]))
     finally:
         finder.close()
 
@@ -158,34 +166,59 @@ def _cut(candidate: Candidate, folder: Path, scene: _Scene, beta: float) -> _Sub
     return _Subject(candidate, candidate.cut(folder), scene, crop, beta)
 
 
+_Timings = tuple[dict[str, tuple[Timing, ...]], dict[str, tuple[PeerTiming, ...]]]
+"""Of bundles by label, and of peers by name."""
+
+
 def _time_all(
-    subjects: Sequence[_Subject], threads: Sequence[int], runs: int, warmup: int
-) -> dict[str, tuple[Timing, ...]]:
-    """The timings of every subject by its label; those of one engine in one run."""
+    subjects: Sequence[_Subject],
+    peers: Sequence[OpenPeer],
+    scene: _Scene,
+    threads: Sequence[int],
+    runs: int,
+    warmup: int,
+) -> _Timings:
+    """Everything of one engine takes turns in one run; peers are of ONNX Runtime."""
     timings: dict[str, tuple[Timing, ...]] = {subject.candidate.label: () for subject in subjects}
+    peer_timings: dict[str, tuple[PeerTiming, ...]] = {}
     engines = dict.fromkeys(subject.candidate.manifest.engine for subject in subjects)
+    if peers:
+        engines.setdefault(_PEER_ENGINE)
     for number in threads:
         for engine in engines:
             _LOG.info("timing %s, threads: %d", engine, number)
             group = [subject for subject in subjects if subject.candidate.manifest.engine == engine]
-            for label, timing in _time_group(group, number, runs, warmup).items():
+            beside = [open_peer(number) for open_peer in peers] if engine == _PEER_ENGINE else []
+            ours, theirs = _time_group(group, beside, scene, number, runs, warmup)
+            for label, timing in ours.items():
                 timings[label] += (timing,)
-    return timings
+            for name, its in theirs.items():
+                peer_timings[name] = (*peer_timings.get(name, ()), its)
+    return timings, peer_timings
 
 
-def _time_group(subjects: Sequence[_Subject], threads: int, runs: int, warmup: int) -> dict[str, Timing]:
+def _time_group(
+    subjects: Sequence[_Subject], peers: Sequence[PeerNetwork], scene: _Scene, threads: int, runs: int, warmup: int
+) -> tuple[dict[str, Timing], dict[str, PeerTiming]]:
     with ExitStack() as stack:
         ways: dict[tuple[str, str], Variant] = {}
         for subject in subjects:
             label = subject.candidate.label
             _, ways[label, "coordinates"], ways[label, "heatmaps"] = subject.open(threads, stack)
-        laps = interleave(ways, runs, warmup)
+        for peer in peers:
+            ways[peer.name, "peer"] = peer_variant(peer, scene.frame, scene.landmark_box)
+        timed = interleave(ways, runs, warmup)
     timings = {}
     for subject in subjects:
         label = subject.candidate.label
-        coordinates, heatmaps = (summarise(laps[label, way]) for way in ("coordinates", "heatmaps"))
+        coordinates, heatmaps = (summarise(timed[label, way]) for way in ("coordinates", "heatmaps"))
         timings[label] = Timing(threads, coordinates, heatmaps, ratio_of_medians(heatmaps, coordinates))
-    return timings
+    return timings, {peer.name: PeerTiming(threads, summarise(timed[peer.name, "peer"])) for peer in peers}
+
+
+def _peer_result(peer: PeerNetwork, scene: _Scene, timings: dict[str, tuple[PeerTiming, ...]]) -> PeerResult:
+    landmarks = peer_variant(peer, scene.frame, scene.landmark_box)(Stopwatch())
+    return PeerResult(peer.name, peer.engine, tuple((float(x), float(y)) for x, y in landmarks), timings[peer.name])
 
 
 def _result(subject: _Subject, timings: tuple[Timing, ...]) -> BundleResult:

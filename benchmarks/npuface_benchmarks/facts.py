@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from npuface_benchmarks.record import ESTIMATED, MEASURED, BundleResult, Record
+from npuface_benchmarks.number_kinds import ESTIMATED, MEASURED
+from npuface_benchmarks.record import BundleResult, Record
 from npuface_benchmarks.tables import chief_result, npu_results, number, subject_name
 
 

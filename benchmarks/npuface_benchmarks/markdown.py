@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from npuface_benchmarks.facts import machine_facts
+from npuface_benchmarks.peer_table import peer_table, verdicts
 from npuface_benchmarks.record import Record
 from npuface_benchmarks.tables import Group, Table, answer_tables, detail_tables
 
@@ -31,9 +32,12 @@ def markdown_report(record: Record, picture: str) -> str:
     """The whole report; `picture` is the file name of the annotated picture beside it."""
     numbers = (f"- **{_escape(name)}**: {_escape(what)}." for name, what in record.numbers.items())
     machine = (f"- {_escape(name)}: {_escape(text)}" for name, text in machine_facts(record).items())
+    beside = peer_table(record)
     parts = [
         "# NPUFace benchmark",
+        *map(_escape, verdicts(record)),
         markdown_tables(record),
+        *([markdown_table(beside)] if beside else []),
         *(markdown_table(table) for table in detail_tables(record)),
         f"![The landmarks on the picture]({picture})",
         "## What each number is",

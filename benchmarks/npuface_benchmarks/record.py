@@ -1,4 +1,4 @@
-"""What a benchmark found, as frozen data and as JSON; and what kind of number each of its figures is."""
+"""What a benchmark found, as frozen data and as JSON."""
 
 from __future__ import annotations
 
@@ -11,35 +11,7 @@ from npuface_runtime.errors import UserError
 from npuface_runtime.plain import build, parse_json
 
 FORMAT = "npuface-benchmark"
-VERSION = 2
-
-MEASURED = "measured here"
-EMULATED = "emulated"
-ESTIMATED = "compiler estimate"
-
-WHAT_NUMBERS_ARE: Mapping[str, str] = {
-    "milliseconds": f"{MEASURED}: wall-clock time of one face on this machine's CPU, median and 95th percentile. The "
-    "two ways of every bundle, and all bundles of one engine, take turns in one run",
-    "transfer": f"{MEASURED}: one copy of what leaves the network into the application's own memory. It stands for the "
-    "way out of an NPU, whose cost depends on the device's memory",
-    "ratio": f"{MEASURED}: median time with heatmaps and softargmax in numpy over median time with coordinates; over "
-    "1 means that coordinates are faster",
-    "bytes": "exact: what leaves the network for one face, by the model's own tensors",
-    "NPU milliseconds": f"{ESTIMATED}: what the vendor's compiler says of one inference; no hardware ran. The decode "
-    "is the whole network less the same network ending at its heatmaps, and may be negative where heatmaps that stay "
-    "inside need not be written out",
-    "CPU operators": f"{ESTIMATED}: the operators that the vendor's compiler left to the CPU",
-    "NPU landmarks": f"{EMULATED}: an NPU's model runs on a CPU engine, which says where its landmarks lie and nothing "
-    "about its speed",
-    "coordinate shift": "measured when the bundle was quantized: how far INT8 moves the landmarks against float on "
-    "real faces, in heatmap pixels; on an NPU's model it is emulated",
-    "difference to CPU softargmax": f"{MEASURED}: how far apart the landmarks of the two ways lie on this one picture, "
-    "in heatmap pixels. Decode forms weigh the cells of a map differently, and softargmax draws a landmark towards the "
-    "middle of its map, the more the lower its beta times the map's peak",
-    "parity": "measured when the bundle was exported: the largest difference of float coordinates to the torch "
-    "network's, in heatmap pixels",
-}
-"""By the names of the report's columns; every record carries it along."""
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -64,10 +36,13 @@ class Machine:
 
 @dataclass(frozen=True)
 class Spread:
-    """Median and 95th percentile of many runs, in milliseconds."""
+    """Median, quartiles (p25, p75), 95th and 99th percentile of many runs, in milliseconds."""
 
     median_ms: float
+    p25_ms: float
+    p75_ms: float
     p95_ms: float
+    p99_ms: float
 
 
 @dataclass(frozen=True)
@@ -78,11 +53,13 @@ class VariantTiming:
         stages: by name, in order: prepare, network, transfer, decode, map.
         after_network: transfer, decode and map together, summed run by run.
         total: all stages together, summed run by run.
+        cpu: time that all threads of the process took for it.
     """
 
     stages: Mapping[str, Spread]
     after_network: Spread
     total: Spread
+    cpu: Spread
 
 
 @dataclass(frozen=True)
@@ -205,6 +182,47 @@ class BundleResult:
 
 
 @dataclass(frozen=True)
+class PeerTiming:
+    """Somebody else's network with its own decode, at one number of threads."""
+
+    threads: int
+    times: VariantTiming
+
+
+@dataclass(frozen=True)
+class PeerResult:
+    """What was found of somebody else's network, run as its authors run it.
+
+    Attributes:
+        name: what it calls itself.
+        engine: what ran it here.
+        landmarks: [K][2] in frame pixels, those of its points that the scheme has.
+        timings: by number of threads.
+    """
+
+    name: str
+    engine: str
+    landmarks: tuple[tuple[float, ...], ...]
+    timings: tuple[PeerTiming, ...]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """NME of everything that was measured, on the same labelled faces.
+
+    Attributes:
+        data: the names of the faces' files.
+        faces, points: how many, and how many of each count: those that all of them give.
+        nme: by label of a bundle or name of a peer, as a fraction.
+    """
+
+    data: str
+    faces: int
+    points: int
+    nme: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Record:
     """One benchmark.
 
@@ -219,6 +237,8 @@ class Record:
         threads: numbers of threads that were measured.
         threads_refused: those that were asked for and are more than the machine's cores.
         results: in the order in which the bundles were given.
+        peers: other people's networks, on the same face in the same run.
+        accuracy: on labelled faces; None where none were given.
         numbers: what kind of number each figure is.
     """
 
@@ -233,6 +253,8 @@ class Record:
     threads: tuple[int, ...]
     threads_refused: tuple[int, ...]
     results: tuple[BundleResult, ...]
+    peers: tuple[PeerResult, ...]
+    accuracy: Accuracy | None
     numbers: Mapping[str, str]
 
     def as_json(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from npuface_benchmarks.draw import draw_face, encode_picture
 from npuface_benchmarks.facts import machine_facts, opening_facts
 from npuface_benchmarks.files import write_all
 from npuface_benchmarks.markdown import markdown_report
+from npuface_benchmarks.peer_table import peer_table, verdicts
 from npuface_benchmarks.plots import npu_plot, stage_plot
 from npuface_benchmarks.record import Record
 from npuface_benchmarks.tables import answer_tables, chief_result, detail_tables
@@ -63,11 +64,13 @@ def html_report(record: Record, frame: NDArray[np.uint8]) -> str:
     )
     pictures = (_shrunk(_annotated(record, frame)), _close_up(record, frame))
     plots = {"NPU": npu_plot(record), "CPU": stage_plot(record)}
+    beside = peer_table(record)
     return environment.get_template(_TEMPLATE).render(
         record=record,
         networks=", ".join(dict.fromkeys(result.name for result in record.results)),
         facts=opening_facts(record),
-        answers=answer_tables(record),
+        verdicts=verdicts(record),
+        answers=[*answer_tables(record), *([beside] if beside else [])],
         plots={name: _data_uri("image/svg+xml", plot) for name, plot in plots.items() if plot},
         chief=chief_result(record),
         pictures=[_data_uri("image/jpeg", encode_picture(picture, ".jpg")) for picture in pictures],

@@ -108,6 +108,8 @@ def _stage_table(results: Sequence[BundleResult]) -> Table:
         Column("Threads"),
         Column("Out of the network", False),
         *(Column(stage) for stage in (*stages, "after network", "total")),
+        Column("p99"),
+        Column("CPU time"),
     )
     groups = []
     for result in results:
@@ -115,7 +117,7 @@ def _stage_table(results: Sequence[BundleResult]) -> Table:
             ways = (("coordinates", timing.coordinates), ("heatmaps", timing.heatmaps))
             rows = tuple((way, *_spreads(times)) for way, times in ways)
             groups.append(Group((subject_name(result), str(timing.threads)), rows))
-    return Table("Stage by stage: measured here, median (p95), ms", columns, tuple(groups))
+    return Table("Stage by stage: measured here, median (p95), ms; p99 of the total", columns, tuple(groups))
 
 
 def _bundle_table(record: Record) -> Table:
@@ -185,5 +187,7 @@ def _kibibytes(value: float | None) -> str:
 
 
 def _spreads(times: VariantTiming) -> Iterator[str]:
-    every = (*times.stages.values(), times.after_network, times.total)
-    return (f"{number(spread.median_ms)} ({number(spread.p95_ms)})" for spread in every)
+    for spread in (*times.stages.values(), times.after_network, times.total):
+        yield f"{number(spread.median_ms)} ({number(spread.p95_ms)})"
+    yield number(times.total.p99_ms)
+    yield number(times.cpu.median_ms)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,13 @@ Laps = Mapping[str, int]
 AFTER_NETWORK = ("transfer", "decode", "map")
 
 _Name = TypeVar("_Name", bound=Hashable)
+
+
+class Run(NamedTuple):
+    """One timed run: its laps, and the nanoseconds that all threads of the process took for it."""
+
+    laps: Laps
+    cpu: int
 
 
 class Stopwatch:
@@ -46,7 +53,7 @@ def interleave(
     runs: int,
     warmup: int,
     clock: Callable[[], int] = time.perf_counter_ns,
-) -> dict[_Name, list[Laps]]:
+) -> dict[_Name, list[Run]]:
     """Run alternatives in turns (A B A B ...), so that a change of the machine's mood meets all of them.
 
     Args:
@@ -56,7 +63,7 @@ def interleave(
         clock: nanoseconds that never go back.
 
     Returns:
-        The laps of every timed run, by alternative.
+        Every timed run, by alternative.
 
     Raises:
         UserError: the numbers of runs are out of range.
@@ -65,28 +72,29 @@ def interleave(
         raise UserError(
             f"cannot measure {runs} runs after {warmup}", "there must be at least 1", "give for instance 30"
         )
-    timed: dict[_Name, list[Laps]] = {name: [] for name in alternatives}
+    timed: dict[_Name, list[Run]] = {name: [] for name in alternatives}
     for turn in range(warmup + runs):
         for name, alternative in alternatives.items():
+            before = time.process_time_ns()
             watch = Stopwatch(clock)
             alternative(watch)
             if turn >= warmup:
-                timed[name].append(watch.laps)
+                timed[name].append(Run(watch.laps, time.process_time_ns() - before))
     return timed
 
 
 def spread(nanoseconds: Sequence[int]) -> Spread:
-    """Median and 95th percentile (linear between ranks, as numpy's default), in milliseconds."""
-    median, p95 = np.percentile(np.asarray(nanoseconds, np.float64) / 1e6, (50, 95))
-    return Spread(float(median), float(p95))
+    """Median, quartiles and percentiles (linear between ranks, as numpy's default), in milliseconds."""
+    return Spread(*(float(v) for v in np.percentile(np.asarray(nanoseconds, np.float64) / 1e6, (50, 25, 75, 95, 99))))
 
 
-def summarise(runs: Sequence[Laps]) -> VariantTiming:
-    """The laps of many runs -> their spreads. Sums are taken run by run: medians do not add up."""
+def summarise(runs: Sequence[Run]) -> VariantTiming:
+    """Many runs -> their spreads. Sums are taken run by run: medians do not add up."""
     return VariantTiming(
-        stages={stage: spread([laps[stage] for laps in runs]) for stage in runs[0]},
-        after_network=spread([sum(laps[stage] for stage in AFTER_NETWORK) for laps in runs]),
-        total=spread([sum(laps.values()) for laps in runs]),
+        stages={stage: spread([run.laps[stage] for run in runs]) for stage in runs[0].laps},
+        after_network=spread([sum(run.laps.get(stage, 0) for stage in AFTER_NETWORK) for run in runs]),
+        total=spread([sum(run.laps.values()) for run in runs]),
+        cpu=spread([run.cpu for run in runs]),
     )
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from npuface_benchmarks.number_kinds import EMULATED, ESTIMATED, MEASURED, WHAT_NUMBERS_ARE
 from npuface_benchmarks.record import (
-    EMULATED,
-    ESTIMATED,
-    MEASURED,
-    WHAT_NUMBERS_ARE,
+    Accuracy,
     BundleResult,
     Estimate,
     Machine,
     Parity,
+    PeerResult,
     Placement,
     Record,
     Shift,
@@ -24,13 +23,14 @@ from npuface_benchmarks.record import (
 
 def times(network: float, transfer: float, decode: float) -> VariantTiming:
     def around(median: float) -> Spread:
-        return Spread(median, median * 1.25)
+        return Spread(median, median * 0.95, median * 1.05, median * 1.25, median * 1.5)
 
     stages = {"prepare": 1.25, "network": network, "transfer": transfer, "decode": decode, "map": 0.0125}
     return VariantTiming(
         {stage: around(median) for stage, median in stages.items()},
         around(transfer + decode + 0.0125),
         around(sum(stages.values())),
+        around(sum(stages.values()) * 0.9),
     )
 
 
@@ -85,14 +85,14 @@ def npu_result(label: str, decode: str, decode_ms: float, **changes: Any) -> Bun
     return result(label, "ethos-u55-128", **(fields | changes))
 
 
-def record(*results: BundleResult) -> Record:
+def record(*results: BundleResult, peers: tuple[PeerResult, ...] = (), accuracy: Accuracy | None = None) -> Record:
     """A record of these results; without any, of two bundles for an NPU and two for a CPU."""
     return Record(
         created="2026-01-02T03:04:05+00:00",
         machine=Machine("Some CPU", 2, "Linux-6.1", "3.11.7", 0.25, {"npuface": "0.1.0", "numpy": "2.4.6"}),
         frame=(512, 512),
         box=(170.0, 60.0, 280.0, 190.0),
-        detection=Spread(24.5, 30.25),
+        detection=Spread(24.5, 24.0, 25.5, 30.25, 31.0),
         runs=30,
         warmup=5,
         beta=20.0,
@@ -105,5 +105,7 @@ def record(*results: BundleResult) -> Record:
             result("onnxruntime-cpu", "onnxruntime-cpu"),
             result("openvino", "openvino-cpu", engine="OpenVINO 2026.4.1, CPU", heatmap_bytes=1114112),
         ),
+        peers=peers,
+        accuracy=accuracy,
         numbers=WHAT_NUMBERS_ARE,
     )

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from npuface_benchmarks.bench import bench
 from npuface_benchmarks.candidate import label_folders, load_candidates
 from npuface_benchmarks.machine import usable_cores
-from npuface_benchmarks.record import EMULATED, ESTIMATED, MEASURED, Estimate, Placement, Record, Shift
+from npuface_benchmarks.number_kinds import EMULATED, ESTIMATED, MEASURED
+from npuface_benchmarks.record import Estimate, Placement, Record, Shift
 from npuface_export.export import export_bundle
 from npuface_export.network import Network
 from npuface_export.target import target_by_name
 from npuface_runtime import FaceAligner, UserError
+from npuface_toolkit.cli import main
 from npuface_toolkit.student import STRIDE, HeatmapNetwork, Student, StudentConfig
 
 CELLS, POINTS = 16, 5
@@ -195,3 +197,62 @@ def test_threads_that_cannot_be_had_are_refused(
 def test_nothing_to_measure_is_refused(astronaut: NDArray[np.uint8]) -> None:
     with pytest.raises(UserError, match="there is no bundle"):
         bench([], picture=astronaut)
+
+
+class FivePoints:
+    """A network of somebody else: it says that the points are the box's corners and its middle."""
+
+    name, engine = "corners", "numpy"
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+
+    def prepare(self, picture: NDArray[np.uint8], box: NDArray[np.float32]) -> tuple[NDArray[np.float32], object]:
+        return box, None
+
+    def run(self, entering: NDArray[np.float32]) -> NDArray[np.float32]:
+        return entering
+
+    def decode(self, outputs: NDArray[np.float32], back: object) -> NDArray[np.float32]:
+        x0, y0, x1, y1 = outputs
+        return np.array([(x0, y0), (x1, y0), (x0, y1), (x1, y1), ((x0 + x1) / 2, (y0 + y1) / 2)], np.float32)
+
+
+def test_a_peer_is_timed_beside_the_bundles(bundles: Mapping[str, Path], astronaut: NDArray[np.uint8]) -> None:
+    one = bench([bundles[ONNX]], picture=astronaut, threads=(1,), runs=3, warmup=1, peers=[FivePoints])
+    (peer,) = one.peers
+    assert (peer.name, len(peer.landmarks)) == ("corners", 5)
+    assert [timing.threads for timing in peer.timings] == [1]
+    assert list(peer.timings[0].times.stages) == ["prepare", "network", "decode"]
+    assert peer.timings[0].times.total.median_ms > 0
+    corner, _, _, other, _ = np.array(peer.landmarks)
+    assert (corner < one.results[0].landmarks).all() or (corner < other).all()
+    assert Record.from_text(one.to_text()) == one
+
+
+def test_the_command_compares_with_an_earlier_run_and_fails_on_a_regression(
+    bundles: Mapping[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Against a run that is said to have taken a thousandth of the time; and against one of another machine."""
+    command = ["bench", str(bundles[ONNX]), "--report", str(tmp_path), "--runs", "3", "--threads", "1", "--json"]
+    assert _npuface(*command) == 0
+    capfd.readouterr()
+    raw = json.loads((tmp_path / "report.json").read_text())
+    total = raw["results"][0]["timings"][0]["coordinates"]["total"]
+    raw["results"][0]["timings"][0]["coordinates"]["total"] = {key: value / 1000 for key, value in total.items()}
+    (tmp_path / "old.json").write_text(json.dumps(raw))
+    assert _npuface(*command, "--compare", str(tmp_path / "old.json")) == 1
+    said = json.loads(capfd.readouterr().out)
+    worse = {change["figure"] for change in said["comparison"] if change["verdict"] == "worse"}
+    assert "coordinates, threads: 1, ms" in worse  # another figure may be, too: the machine's mood
+    raw["machine"]["cpu"] = "another"
+    (tmp_path / "old.json").write_text(json.dumps(raw))
+    assert _npuface(*command, "--compare", str(tmp_path / "old.json")) == 2
+    assert "measured on another" in json.loads(capfd.readouterr().out)["error"]["why"]
+    assert _npuface(*command, "--compare", str(tmp_path / "none.json")) == 2
+
+
+def _npuface(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as done:
+        main(list(arguments))
+    return int(done.value.code or 0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npuface_benchmarks.timing import Stopwatch, interleave, ratio_of_medians, spread, summarise
+from npuface_benchmarks.timing import Run, Stopwatch, interleave, ratio_of_medians, spread, summarise
 from npuface_runtime.errors import UserError
 
 
@@ -25,6 +25,7 @@ def test_spread_is_numpys_median_and_percentile(nanoseconds: list[int]) -> None:
     low = int(position)
     high = min(low + 1, len(ranked) - 1)
     assert found.p95_ms == pytest.approx(ranked[low] + (position - low) * (ranked[high] - ranked[low]))
+    assert found.p25_ms <= found.median_ms <= found.p75_ms <= found.p95_ms <= found.p99_ms <= ranked[-1] * (1 + 1e-9)
 
 
 def test_a_lap_lasts_from_the_one_before() -> None:
@@ -55,8 +56,8 @@ def test_alternatives_take_turns_and_warm_up_is_not_timed() -> None:
     laps = interleave({"a": alternative("a"), "b": alternative("b")}, runs=3, warmup=2, clock=lambda: next(clock))
     assert order == ["a", "b"] * 5
     for name in "ab":
-        assert [list(run) for run in laps[name]] == [["turn 3"], ["turn 4"], ["turn 5"]]
-        assert [list(run.values()) for run in laps[name]] == [[7]] * 3
+        assert [list(run.laps) for run in laps[name]] == [["turn 3"], ["turn 4"], ["turn 5"]]
+        assert [list(run.laps.values()) for run in laps[name]] == [[7]] * 3
 
 
 @pytest.mark.parametrize(("runs", "warmup"), [(0, 1), (-1, 1), (1, -1)])
@@ -71,13 +72,14 @@ def test_sums_are_taken_run_by_run() -> None:
         {"prepare": 1_000_000, "network": 2_000_000, "transfer": 0, "decode": 9_000_000, "map": 0},
         {"prepare": 1_000_000, "network": 3_000_000, "transfer": 0, "decode": 3_000_000, "map": 1_000_000},
     ]
-    summary = summarise(runs)
+    summary = summarise([Run(laps, 5_000_000) for laps in runs])
     assert list(summary.stages) == ["prepare", "network", "transfer", "decode", "map"]
     assert summary.stages["network"].median_ms == 3
     assert summary.after_network.median_ms == 4
+    assert summary.cpu.median_ms == 5
     assert summary.total.median_ms == 12  # and not 1 + 3 + 0 + 3 + 0
 
 
 def test_ratio_is_over_one_where_the_second_is_faster() -> None:
-    slow, fast = (summarise([{"network": ns, "transfer": 0, "decode": 0, "map": 0}]) for ns in (30_000_000, 20_000_000))
+    slow, fast = (summarise([Run({"network": ns}, 0)]) for ns in (30_000_000, 20_000_000))
     assert ratio_of_medians(slow, fast) == pytest.approx(1.5)

@@ -79,6 +79,7 @@ class Peer:
 
     Attributes:
         name: what it calls itself.
+        engine: what runs it.
         scheme: of the points that it is compared on.
         ours: those points, of the scheme.
 
@@ -97,6 +98,7 @@ class Peer:
             raise UserError(self._what, why, "mend theirs and ours")
         self._session = _open(file.parent / self._how.model, threads, self._what)
         self._shape = self._input_shape()
+        self.engine = f"ONNX Runtime {onnxruntime.__version__}, CPU"
 
     def _indices(self, text: str) -> tuple[int, ...]:
         try:

@@ -11,6 +11,7 @@ import typer
 from npuface_runtime.errors import UserError
 from npuface_toolkit.cli import (
     augment,
+    bench,
     bundles,
     c_header,
     evaluate,
@@ -45,6 +46,7 @@ for group in (
     quantize,
     bundles,
     c_header,
+    bench,
     faces,
     track,
     forms,

@@ -15,7 +15,6 @@ OnOption = Annotated[str, typer.Option("--on", help="host, or device for the NPU
 def register(app: typer.Typer) -> None:
     """Add these commands to the app."""
     app.command()(run)
-    app.command()(bench)
     app.command()(demo)
 
 
@@ -52,35 +51,6 @@ def run(
         rows = [(i, *(round(float(v)) for v in face.box), f"{face.score:.2f}") for i, face in enumerate(found)]
         shown = table(str(picture), ("face", "x0", "y0", "x1", "y1", "score"), rows)
         result.result(data, description, shown if rows else f"no face found in {picture}")
-
-
-def bench(
-    bundles: Annotated[list[Path], typer.Argument(help="Bundle folders.")],
-    report: Annotated[Path, typer.Option("--report", help="The folder for report.json, report.md and report.html.")],
-    picture: Annotated[
-        Path | None, typer.Option("--picture", help="A picture with a face; without it, the demo's photograph.")
-    ] = None,
-    threads: Annotated[
-        list[int] | None, typer.Option("--threads", min=1, help="Repeatable; 1 and 2 by default.")
-    ] = None,
-    runs: Annotated[int, typer.Option("--runs", min=3, help="Timed runs of each alternative.")] = 30,
-    as_json: JsonOption = False,
-) -> None:
-    """Measure bundles: coordinates from the network against heatmaps and softargmax on the CPU.
-
-    Example: npuface bench bundle other-bundle --report report/
-    """
-    from npuface_benchmarks.bench import bench as measure
-    from npuface_benchmarks.report import write_report
-    from npuface_benchmarks.tables import answer_tables
-    from npuface_export.photograph import photograph
-    from npuface_toolkit.faces import read_picture
-
-    with output(as_json, "measuring") as result:
-        frame = read_picture(picture) if picture else photograph()
-        record = measure(bundles, picture=frame, threads=threads or (1, 2), runs=runs)
-        write_report(record, report, frame)
-        result.result(record.as_json(), *map(measured_table, answer_tables(record)), f"report: {report}/report.html")
 
 
 def demo(

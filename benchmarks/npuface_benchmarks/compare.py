@@ -1,0 +1,124 @@
+"""Two benchmark records of the same things: what became slower, or less accurate, than it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from npuface_benchmarks.record import Record, Spread
+from npuface_benchmarks.tables import Column, Group, Table, number
+from npuface_runtime.errors import UserError
+
+TIME_TOLERANCE = 0.10
+"""A median may be so much longer, as a share of the earlier one, before it is a regression."""
+_SHIFT_TOLERANCE = 0.02
+"""Heatmap pixels by which the mean INT8 shift may grow."""
+_NME_TOLERANCE = 0.02
+"""Share of the earlier NME by which it may grow."""
+
+WORSE, BETTER, SAME = "worse", "better", "same"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One figure then and now.
+
+    Attributes:
+        subject, figure: whose, and which.
+        before, after: the figures.
+        verdict: WORSE, BETTER or SAME.
+    """
+
+    subject: str
+    figure: str
+    before: float
+    after: float
+    verdict: str
+
+    @property
+    def ratio(self) -> float | None:
+        """After over before; None where that is nothing."""
+        return self.after / self.before if self.before else None
+
+
+def compare(old: Record, new: Record, tolerance: float = TIME_TOLERANCE, other_machine: bool = False) -> list[Change]:
+    """Every figure that both records have.
+
+    A time is worse where its median grew by more than the tolerance and the quartiles of the two are apart: on a
+    machine with other work to do, the one without the other is its mood.
+
+    Args:
+        tolerance: of times, as a share.
+        other_machine: compare records of different machines all the same.
+
+    Raises:
+        UserError: the records are of different machines, or have nothing in common.
+    """
+    here, there = ((record.machine.cpu, record.machine.cores) for record in (new, old))
+    if here != there and not other_machine:
+        why = f"it was measured on {there[0]} with {there[1]} cores, this is {here[0]} with {here[1]}"
+        raise UserError("cannot compare with the earlier record", why, "measure both on one machine, or allow another")
+    changes = [*_times(old, new, tolerance), *_shifts(old, new), *_accuracy(old, new)]
+    if not changes:
+        why = "no bundle, engine and number of threads is in both"
+        raise UserError("cannot compare with the earlier record", why, "measure the same bundles")
+    return changes
+
+
+def _timed(record: Record) -> dict[tuple[str, str], Spread]:
+    """The total of everything that was timed, by subject and figure."""
+    found = {}
+    for result in record.results:
+        for timing in result.timings:
+            for way, times in (("coordinates", timing.coordinates), ("heatmaps", timing.heatmaps)):
+                found[result.label, f"{way}, threads: {timing.threads}, ms"] = times.total
+    for peer in record.peers:
+        for its in peer.timings:
+            found[peer.name, f"its own decode, threads: {its.threads}, ms"] = its.times.total
+    return found
+
+
+def _times(old: Record, new: Record, tolerance: float) -> Iterator[Change]:
+    before, after = _timed(old), _timed(new)
+    for key in before.keys() & after.keys():
+        then, now = before[key], after[key]
+        verdict = SAME
+        if now.median_ms > then.median_ms * (1 + tolerance) and now.p25_ms > then.p75_ms:
+            verdict = WORSE
+        elif now.median_ms * (1 + tolerance) < then.median_ms and now.p75_ms < then.p25_ms:
+            verdict = BETTER
+        yield Change(*key, then.median_ms, now.median_ms, verdict)
+
+
+def _shifts(old: Record, new: Record) -> Iterator[Change]:
+    before, after = ({one.label: one.coordinate_shift for one in record.results} for record in (old, new))
+    for label in before.keys() & after.keys():
+        then, now = before[label], after[label]
+        if then is not None and now is not None:
+            yield _judged(label, "INT8 shift, mean px", then.mean_px, now.mean_px, _SHIFT_TOLERANCE)
+
+
+def _accuracy(old: Record, new: Record) -> Iterator[Change]:
+    if old.accuracy is None or new.accuracy is None:
+        return
+    if (old.accuracy.faces, old.accuracy.points) != (new.accuracy.faces, new.accuracy.points):
+        return
+    for label in old.accuracy.nme.keys() & new.accuracy.nme.keys():
+        then, now = old.accuracy.nme[label], new.accuracy.nme[label]
+        yield _judged(label, "NME", then, now, _NME_TOLERANCE * then)
+
+
+def _judged(subject: str, figure: str, then: float, now: float, slack: float) -> Change:
+    verdict = WORSE if now > then + slack else BETTER if now < then - slack else SAME
+    return Change(subject, figure, then, now, verdict)
+
+
+def comparison_table(changes: list[Change]) -> Table:
+    """The changes, the worst first."""
+    order = {WORSE: 0, BETTER: 1, SAME: 2}
+    columns = (Column("What", False), Column("Figure", False), Column("Before"), Column("Now"), Column("Ratio"))
+    groups = tuple(
+        Group((one.subject, one.figure, number(one.before), number(one.after), number(one.ratio), one.verdict))
+        for one in sorted(changes, key=lambda one: (order[one.verdict], one.subject, one.figure))
+    )
+    return Table("Against the earlier record", (*columns, Column("", False)), groups)

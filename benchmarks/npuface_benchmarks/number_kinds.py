@@ -1,0 +1,36 @@
+"""What kind of number each figure of a benchmark is: measured here, emulated, or a vendor compiler's estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+MEASURED = "measured here"
+EMULATED = "emulated"
+ESTIMATED = "compiler estimate"
+
+WHAT_NUMBERS_ARE: Mapping[str, str] = {
+    "milliseconds": f"{MEASURED}: wall-clock time of one face on this machine's CPU; p95, p99: percentiles. "
+    "The two ways of every bundle, and all bundles of one engine, take turns in one run",
+    "CPU time": f"{MEASURED}: time that all threads of the process took for one face, the sum over the cores",
+    "NME": f"{MEASURED}: mean distance of the points from the true ones over that of the outer eye corners, mean over "
+    "the labelled faces, each cropped around its true points; over the points that all of the rows give",
+    "transfer": f"{MEASURED}: one copy of what leaves the network into the application's own memory. It stands for the "
+    "way out of an NPU, whose cost depends on the device's memory",
+    "ratio": f"{MEASURED}: median time with heatmaps and softargmax in numpy over median time with coordinates; over "
+    "1 means that coordinates are faster",
+    "bytes": "exact: what leaves the network for one face, by the model's own tensors",
+    "NPU milliseconds": f"{ESTIMATED}: what the vendor's compiler says of one inference; no hardware ran. The decode "
+    "is the whole network less the same network ending at its heatmaps, and may be negative where heatmaps that stay "
+    "inside need not be written out",
+    "CPU operators": f"{ESTIMATED}: the operators that the vendor's compiler left to the CPU",
+    "NPU landmarks": f"{EMULATED}: an NPU's model runs on a CPU engine, which says where its landmarks lie and nothing "
+    "about its speed",
+    "coordinate shift": "measured when the bundle was quantized: how far INT8 moves the landmarks against float on "
+    "real faces, in heatmap pixels; on an NPU's model it is emulated",
+    "difference to CPU softargmax": f"{MEASURED}: how far apart the landmarks of the two ways lie on this one picture, "
+    "in heatmap pixels. Decode forms weigh the cells of a map differently, and softargmax draws a landmark towards the "
+    "middle of its map, the more the lower its beta times the map's peak",
+    "parity": "measured when the bundle was exported: the largest difference of float coordinates to the torch "
+    "network's, in heatmap pixels",
+}
+"""By the names of the report's columns; every record carries it along."""
