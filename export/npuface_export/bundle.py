@@ -12,14 +12,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from npuface_export.converters import ModelFiles
+from npuface_runtime.bundle_manifest import FILE_NAME, FORMATS, BundleManifest, FileInfo, sha256_of
+from npuface_runtime.detectors.detector_manifest import DetectorManifest
 from npuface_runtime.errors import UserError
-from npuface_runtime.manifest import FILE_NAME, FORMAT, FileInfo, Manifest, sha256_of
+from npuface_runtime.manifest import Manifest
 
+AnyManifest = TypeVar("AnyManifest", bound=BundleManifest)
 _ALWAYS = ("npuface", "torch", "numpy")
 
 
@@ -42,7 +45,7 @@ def workspace(out: Path) -> Iterator[Path]:
         ) from None
 
 
-def write_bundle(out: Path, folder: Path, manifest: Manifest, files: Mapping[str, Path]) -> Manifest:
+def write_bundle(out: Path, folder: Path, manifest: AnyManifest, files: Mapping[str, Path]) -> AnyManifest:
     """Put a bundle in its place.
 
     Args:
@@ -57,9 +60,9 @@ def write_bundle(out: Path, folder: Path, manifest: Manifest, files: Mapping[str
     """
     packed = folder / "bundle"
     packed.mkdir()
-    manifest = replace(manifest, files=_pack(files, manifest.precision, packed))
+    manifest = with_fields(manifest, files=_pack(files, manifest.precision, packed))
     (packed / FILE_NAME).write_text(json.dumps(manifest.as_json(), indent=2) + "\n", encoding="utf-8")
-    Manifest.load(packed)  # refuses here, not on the camera
+    type(manifest).load(packed)  # refuses here, not on the camera
     if not out.exists():
         packed.rename(out)
         return manifest
@@ -71,6 +74,11 @@ def write_bundle(out: Path, folder: Path, manifest: Manifest, files: Mapping[str
     for name in old - _files_of(out):
         (out / name).unlink(missing_ok=True)
     return manifest
+
+
+def with_fields(manifest: AnyManifest, **fields: Any) -> AnyManifest:
+    """The manifest, which is a dataclass whatever its kind, with other values in some fields."""
+    return cast(AnyManifest, replace(cast(Any, manifest), **fields))
 
 
 def bytes_out(model: ModelFiles) -> int:
@@ -119,15 +127,16 @@ def _check_destination(out: Path) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     manifest = out / FILE_NAME
-    if not manifest.is_file() or FORMAT.encode() not in manifest.read_bytes()[:4096]:
+    head = manifest.read_bytes()[:4096] if manifest.is_file() else b""
+    if not any(f'"{name}"'.encode() in head for name in FORMATS):
         raise UserError(
             f"cannot write the bundle {out}", "something other than a bundle is there", "choose another folder"
         )
 
 
 def _files_of(bundle: Path) -> set[str]:
-    """Names of the files that belong to a bundle; none where its manifest is damaged."""
-    try:
-        return {info.path for info in Manifest.load(bundle).files.values()}
-    except UserError:
-        return set()
+    """Names of the files that belong to a bundle of any kind; none where its manifest is damaged."""
+    for kind in (Manifest, DetectorManifest):
+        with contextlib.suppress(UserError):
+            return {info.path for info in kind.load(bundle).files.values()}
+    return set()

@@ -65,7 +65,7 @@ def calibration_faces(folder: Path, shape: Shape, margin: float) -> CalibrationF
     Raises:
         UserError: there is no such folder, no picture in it, or fewer than MIN_FACES faces.
     """
-    paths = spread(_picture_files(folder), MAX_PICTURES)
+    paths = spread(picture_files(folder), MAX_PICTURES)
     faces, without_face, unreadable = _find_faces(paths, margin)
     if len(faces) < MIN_FACES:
         raise UserError(
@@ -79,7 +79,7 @@ def calibration_faces(folder: Path, shape: Shape, margin: float) -> CalibrationF
     others = [face for i, face in enumerate(faces) if i % _MEASURED_EVERY != _MEASURED_EVERY - 1] if held_out else faces
     return CalibrationFaces(
         _varied(spread(others, _SAMPLES), shape),
-        [sample_crop(_read(path), crop, shape) for path, crop in spread(plain, _MEASURED)],
+        [sample_crop(read_picture(path), crop, shape) for path, crop in spread(plain, _MEASURED)],
         len(paths),
         without_face,
         unreadable,
@@ -115,12 +115,13 @@ def _varied(faces: Sequence[_Face], shape: Shape) -> list[Picture]:
     each = -(-_SAMPLES // len(faces))
     crops: list[Picture] = []
     for path, crop in faces:
-        frame = _read(path)
+        frame = read_picture(path)
         crops += [sample_crop(frame, _vary(crop, len(crops) + i, rng), shape) for i in range(each)]
     return crops
 
 
-def _picture_files(folder: Path) -> list[Path]:
+def picture_files(folder: Path) -> list[Path]:
+    """The pictures in a folder and its subfolders. Raises UserError where there is no folder, or no picture."""
     if not folder.is_dir():
         raise UserError(
             f"cannot calibrate on {folder}", "there is no such folder", "give a folder of pictures with faces"
@@ -144,8 +145,8 @@ def _find_faces(paths: Sequence[Path], margin: float) -> tuple[list[_Face], int,
     faces, without_face, unreadable = [], 0, 0
     for path in paths:
         try:
-            found = detector.detect(_read(path))
-        except _UnreadableError:
+            found = detector.detect(read_picture(path))
+        except UnreadableError:
             unreadable += 1
             continue
         if found:
@@ -155,16 +156,16 @@ def _find_faces(paths: Sequence[Path], margin: float) -> tuple[list[_Face], int,
     return faces, without_face, unreadable
 
 
-class _UnreadableError(Exception):
+class UnreadableError(Exception):
     """A file that begins like a picture and is none."""
 
 
-def _read(path: Path) -> NDArray[np.uint8]:
-    """A picture, RGB uint8 [H, W, 3]."""
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """A picture, RGB uint8 [H, W, 3]. Raises UnreadableError."""
     try:
         picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:  # of more pixels than OpenCV takes
-        raise _UnreadableError from error
+        raise UnreadableError from error
     if picture is None:
-        raise _UnreadableError
+        raise UnreadableError
     return np.asarray(picture, np.uint8)

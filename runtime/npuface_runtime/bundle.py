@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from npuface_runtime.bundle_manifest import BundleManifest
 from npuface_runtime.devices import open_device
 from npuface_runtime.engines import Session, open_session
 from npuface_runtime.errors import UserError
@@ -28,12 +29,19 @@ def open_bundle(bundle: str | Path, threads: int = 1, on: str = "host") -> tuple
         UserError: the bundle is damaged, its decode or engine is not there, or its model is another than
             its manifest describes.
     """
-    if on not in _PLACES:
-        raise UserError(
-            f"cannot open a bundle on {on!r}", f"the places are {' and '.join(_PLACES)}", "give one of them"
-        )
+    _check_place(on)
     manifest = Manifest.load(bundle)
     finish_of(manifest)
+    return manifest, open_files(manifest, bundle, threads, on)
+
+
+def open_files(manifest: BundleManifest, bundle: str | Path, threads: int = 1, on: str = "host") -> Session:
+    """The session of a bundle whose manifest is read; see open_bundle.
+
+    Raises:
+        UserError: its engine is not there, or its model is another than its manifest describes.
+    """
+    _check_place(on)
     if on == "device":
         roles = (DEVICE,) if DEVICE in manifest.files else _ENGINE_ROLES
         files = {role: manifest.file(bundle, role) for role in roles if role in manifest.files}
@@ -50,7 +58,14 @@ def open_bundle(bundle: str | Path, threads: int = 1, on: str = "host") -> tuple
             f"its model's tensors are {inside}, its manifest says {described}",
             "export it again",
         )
-    return manifest, session
+    return session
+
+
+def _check_place(on: str) -> None:
+    if on not in _PLACES:
+        raise UserError(
+            f"cannot open a bundle on {on!r}", f"the places are {' and '.join(_PLACES)}", "give one of them"
+        )
 
 
 def describe(manifest: Manifest, session: Session, on: str = "host") -> str:

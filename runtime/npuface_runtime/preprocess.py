@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from npuface_runtime.bundle_manifest import TensorInfo
 from npuface_runtime.geometry import Crop
 from npuface_runtime.manifest import Manifest
 from npuface_runtime.sampling import FloatArray, sample_crop
@@ -31,11 +33,24 @@ def prepare(frame: NDArray[np.uint8], crop: Crop, manifest: Manifest, scratch: S
 
 
 def normalise(picture: FloatArray, manifest: Manifest, scratch: Scratch | None = None) -> NDArray[Any]:
-    """RGB [H, W, 3], 0..255 -> the network's input; see `prepare`. One multiplication and addition a value."""
-    info, how = manifest.input, manifest.preprocess
+    """RGB [H, W, 3], 0..255 -> the network's input; see `prepare`."""
+    return normalised(picture, manifest.input, manifest.preprocess.mean, manifest.preprocess.std, scratch)
+
+
+def normalised(
+    picture: FloatArray,
+    info: TensorInfo,
+    mean: Sequence[float],
+    std: Sequence[float],
+    scratch: Scratch | None = None,
+) -> NDArray[Any]:
+    """RGB [H, W, 3], 0..255 -> what enters a network whose input is `info`: (rgb - mean) / std, quantized where it is.
+
+    One multiplication and addition a value.
+    """
     scale, zero = (1.0, 0) if info.scale is None or info.zero_point is None else (info.scale, info.zero_point)
-    gain = 1 / (np.asarray(how.std) * scale)
-    shift = zero - np.asarray(how.mean) * gain
+    gain = 1 / (np.asarray(std) * scale)
+    shift = zero - np.asarray(mean) * gain
     scratch, kind = scratch or Scratch(), np.dtype(info.dtype)
     planes: FloatArray = scratch.array("planes", info.shape)
     for channel in range(3):

@@ -42,7 +42,7 @@ class CameraEffects:
 
 
 def camera_picture(picture: NDArray[np.uint8], how: CameraEffects, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A varied copy of an RGB picture [S, S, 3]."""
+    """A varied copy of an RGB picture [H, W, 3]; its side is H."""
     out = _light(picture.astype(np.float32), how, rng)
     if rng.random() < how.grey:
         out = np.repeat(out.mean(axis=2, keepdims=True), 3, axis=2)
@@ -89,10 +89,10 @@ def _motion(picture: _Floats, longest: float, rng: np.random.Generator) -> _Floa
 
 def _low_resolution(picture: _Floats, scale: float) -> _Floats:
     """As from a face that is small in the frame: down by area, up again."""
-    side = len(picture)
-    small = max(8, round(side * scale))
-    shrunk = cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
-    return _floats(cv2.resize(shrunk, (side, side), interpolation=cv2.INTER_LINEAR))
+    height, width = picture.shape[:2]
+    small = max(8, round(width * scale)), max(8, round(height * scale))
+    shrunk = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
+    return _floats(cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
 def _noise(picture: _Floats, sigma: float, rng: np.random.Generator) -> _Floats:

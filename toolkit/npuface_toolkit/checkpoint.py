@@ -58,18 +58,27 @@ def rounded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def save_student(path: Path, weights: Mapping[str, Tensor], info: StudentInfo) -> None:
-    """Write a checkpoint: to a temporary name first, then renamed, so that no half file is left.
+    """Write a checkpoint.
 
     Raises:
         UserError: the file cannot be written.
     """
     about = {key: getattr(info, key) for key in ("scheme", "decode", "threshold", "beta", "margin", "sigma")}
-    about |= {"config": info.config.as_dict(), "facts": dict(info.facts)}
+    write_weights(path, weights, FORMAT, about | {"config": info.config.as_dict(), "facts": dict(info.facts)})
+
+
+def write_weights(path: Path, weights: Mapping[str, Tensor], kind: str, about: Mapping[str, Any]) -> None:
+    """Write weights and what there is to say of them: to a temporary name first, then renamed, so that no half file is
+    left.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = {name: weight.contiguous() for name, weight in rounded(weights).items()}
-        save_file(kept, temporary, {"format": FORMAT, "about": json.dumps(about)})
+        save_file(kept, temporary, {"format": kind, "about": json.dumps(about)})
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot write {path}", str(error), "check the disk and the folder's permissions") from None
@@ -103,24 +112,9 @@ def load_student(name: str) -> tuple[Student, StudentInfo]:
         UserError: the file is missing, damaged, or no student's checkpoint.
     """
     path = find_checkpoint(name)
+    weights, said = read_weights(path, FORMAT)
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"cannot open the checkpoint {path}",
-            f"it is no safetensors file ({error})",
-            "give a checkpoint made by npuface train",
-        ) from None
-    if metadata.get("format") != FORMAT:
-        raise UserError(
-            f"cannot open the checkpoint {path}",
-            f"it does not say it is a {FORMAT}",
-            "give a checkpoint made by npuface train",
-        )
-    try:
-        about = json.loads(metadata["about"])
+        about = json.loads(said)
         info = StudentInfo(**(about | {"config": StudentConfig(**about["config"])}))
         student = Student(info.config)
         student.load_state_dict(weights)
@@ -132,3 +126,32 @@ def load_student(name: str) -> tuple[Student, StudentInfo]:
             "train or download it again",
         ) from None
     return student.eval(), info
+
+
+def checkpoint_format(path: Path) -> str | None:
+    """What a safetensors file says it is; None where it is none, or says nothing."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("format")
+    except (SafetensorError, OSError):
+        return None
+
+
+def read_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], str]:
+    """The weights of a checkpoint of that format, and what it says of them, which should be JSON.
+
+    Raises:
+        UserError: the file is damaged, or a checkpoint of another kind.
+    """
+    what = f"cannot open the checkpoint {path}"
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != kind:
+                found = metadata.get("format", "something else")
+                raise UserError(what, f"it does not say it is a {kind} (but {found})", "give a checkpoint of that kind")
+            return {key: file.get_tensor(key) for key in file.keys()}, metadata.get("about", "")  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            what, f"it is no safetensors file ({error})", "give a checkpoint made by npuface train"
+        ) from None

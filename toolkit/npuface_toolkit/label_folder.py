@@ -50,6 +50,18 @@ def _open(text: str) -> Source:
     return Source(network, value, taken)
 
 
+def picture_files(folder: Path) -> list[Path]:
+    """The pictures in a folder and in the folders in it, in the order of their names.
+
+    Raises:
+        UserError: there are none.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS)
+    if not files:
+        raise UserError(f"cannot label {folder}", "there are no pictures in it", "name a folder with JPEGs or PNGs")
+    return files
+
+
 def label_folder(
     folder: Path, sources: Sequence[Source], scheme: Scheme, detector: Detector, least: float
 ) -> tuple[str, dict[str, int]]:
@@ -58,9 +70,7 @@ def label_folder(
     Raises:
         UserError: there are no pictures, one cannot be read, or nobody was labelled.
     """
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS)
-    if not files:
-        raise UserError(f"cannot label {folder}", "there are no pictures in it", "name a folder with JPEGs or PNGs")
+    files = picture_files(folder)
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     found = labelled = 0

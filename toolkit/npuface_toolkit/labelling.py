@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from npuface_runtime.detectors import Detector
 from npuface_runtime.detectors.boxes import distinct
+from npuface_runtime.detectors.detector import Box
 from npuface_runtime.geometry import box_of_points, crop_of_box
 from npuface_toolkit.augment import warp
 from npuface_toolkit.checkpoint import load_student
@@ -30,6 +31,8 @@ Picture = NDArray[np.uint8]
 
 _TILES = (640, 320)
 _OVERLAP = 0.5
+_NEAR_EDGE = 0.02
+"""Share of a tile's side within which a face counts as cut by the tile's edge."""
 _SAME_FACE = 0.4
 """Overlap (intersection over union) above which two boxes are one face."""
 _ROUNDS = 3
@@ -89,9 +92,16 @@ class Source:
 
 def find_faces(picture: Picture, detector: Detector, least: float) -> list[Floats]:
     """Boxes around the landmarks of the faces in an RGB picture, the surest first; none smaller than `least` pixels."""
+    return [box for box, _ in scored_faces(picture, detector, least)]
+
+
+def scored_faces(picture: Picture, detector: Detector, least: float) -> list[tuple[Floats, float]]:
+    """The same boxes, each with the detector's score."""
     boxes, scores = [], []
     for x, y, tile in _tiles(picture):
         for face in detector.detect(tile):
+            if _is_cut(face.box, (x, y), tile.shape, picture.shape):
+                continue
             box = np.array(detector.to_landmark_box(face.box), np.float32) + np.array([x, y, x, y], np.float32)
             if min(box[2:] - box[:2]) >= least:
                 boxes.append(box)
@@ -99,7 +109,20 @@ def find_faces(picture: Picture, detector: Detector, least: float) -> list[Float
     if not boxes:
         return []
     together = np.stack(boxes)
-    return [together[i] for i in distinct(together, np.array(scores, np.float32), _SAME_FACE)]
+    return [(together[i], scores[i]) for i in distinct(together, np.array(scores, np.float32), _SAME_FACE)]
+
+
+def _is_cut(box: Box, corner: tuple[int, int], tile: tuple[int, ...], picture: tuple[int, ...]) -> bool:
+    """Whether a box touches an edge of its tile beyond which the picture goes on: another tile shows the whole face."""
+    height, width = tile[:2]
+    near = _NEAR_EDGE * min(height, width)
+    edges = (
+        (corner[0] > 0, box[0] < near),
+        (corner[1] > 0, box[1] < near),
+        (corner[0] + width < picture[1], box[2] > width - 1 - near),
+        (corner[1] + height < picture[0], box[3] > height - 1 - near),
+    )
+    return any(goes_on and touches for goes_on, touches in edges)
 
 
 def _tiles(picture: Picture) -> Iterator[tuple[int, int, Picture]]:

@@ -42,7 +42,7 @@ class Sample(NamedTuple):
 
 
 def normalise(pictures: Tensor) -> Tensor:
-    """RGB uint8 [N, S, S, 3] -> float32 [N, 3, S, S] in [-1, 1], channels last in memory."""
+    """RGB uint8 [N, H, W, 3] -> float32 [N, 3, H, W] in [-1, 1], channels last in memory."""
     return ((pictures.permute(0, 3, 1, 2).to(torch.float32)) - MEAN) / STD
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -27,6 +26,7 @@ from npuface_toolkit.precision import autocasts
 from npuface_toolkit.predict import predict_cells
 from npuface_toolkit.resume import RunState, load_state, save_state
 from npuface_toolkit.samples import FaceSamples, Sample
+from npuface_toolkit.schedule import cosine
 from npuface_toolkit.schemes import Scheme
 from npuface_toolkit.student import STRIDE, Student, StudentConfig
 from npuface_toolkit.training_config import Stage, TrainingConfig, as_json
@@ -100,7 +100,7 @@ class Trainer:
         held_out = self._samples(self.held_out, stage.input_size, train=False)
         optimizer = torch.optim.AdamW(self.student.parameters(), lr=stage.rate, weight_decay=self.config.weight_decay)
         steps = stage.epochs * (len(samples) // stage.batch)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _cosine(step, steps, stage.warmup))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine(step, steps, stage.warmup))
         start = state.epoch if state else 0
         if state and start:  # a stage that has not begun starts with an optimizer of its own
             optimizer.load_state_dict(state.tensors["optimizer"])
@@ -205,10 +205,3 @@ def _start_from(student: Student, checkpoint: str) -> None:
             "give a checkpoint of the same width, depth and landmark scheme",
         )
     student.load_state_dict(other.state_dict())
-
-
-def _cosine(step: int, steps: int, warmup: float) -> float:
-    rise = max(1, int(steps * warmup))
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, steps - rise)))) + 1e-3

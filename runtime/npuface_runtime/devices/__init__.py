@@ -6,9 +6,9 @@ import importlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from npuface_runtime.bundle_manifest import BundleManifest
 from npuface_runtime.engines import Session
 from npuface_runtime.errors import UserError, reason_of
-from npuface_runtime.manifest import Manifest
 
 __all__ = ["DEVICES", "open_device"]
 
@@ -17,7 +17,7 @@ DEVICES = ("openvino", "qnn", "rknnlite", "tflite_delegate")
 HOST = 'open it with on="host" to run the model that stands in for the device'
 
 
-def open_device(manifest: Manifest, files: Mapping[str, Path], threads: int = 1) -> Session:
+def open_device(manifest: BundleManifest, files: Mapping[str, Path], threads: int = 1) -> Session:
     """Open a bundle's model on the device that it was made for.
 
     Args:

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import openvino
 
+from npuface_runtime.bundle_manifest import BundleManifest
 from npuface_runtime.engines.engine import Session, unloadable
 from npuface_runtime.engines.openvino import read_model, session_of
 from npuface_runtime.errors import UserError
-from npuface_runtime.manifest import Manifest
 
 _CONFIG = {"PERFORMANCE_HINT": "LATENCY"}
 
 
-def open_model(manifest: Manifest, files: Mapping[str, Path], threads: int) -> Session:
+def open_model(manifest: BundleManifest, files: Mapping[str, Path], threads: int) -> Session:
     """Open a bundle on the device that its manifest names (`device.options["device"]`), such as NPU; see open_device.
 
     All of it runs there: only OpenVINO's virtual devices (AUTO, HETERO, MULTI, BATCH) share a model with the CPU, and

@@ -10,10 +10,10 @@ from typing import Any
 
 import onnxruntime
 
+from npuface_runtime.bundle_manifest import BundleManifest
 from npuface_runtime.engines.engine import Session, unloadable
 from npuface_runtime.engines.onnxruntime import ERRORS_ONLY, FAILURES, session_of
 from npuface_runtime.errors import UserError
-from npuface_runtime.manifest import Manifest
 
 _PROVIDER = "QNNExecutionProvider"
 _PACKAGE = "onnxruntime_qnn"
@@ -23,7 +23,7 @@ Source: https://github.com/onnxruntime/onnxruntime-qnn/blob/main/docs/execution_
 """
 
 
-def open_model(manifest: Manifest, files: Mapping[str, Path], threads: int) -> Session:
+def open_model(manifest: BundleManifest, files: Mapping[str, Path], threads: int) -> Session:
     """Open the context binary of a bundle on the HTP, with `device.options` for the provider; see open_device.
 
     The CPU does not stand in for the NPU: ONNX Runtime's fallback is off, unless the bundle itself says that its

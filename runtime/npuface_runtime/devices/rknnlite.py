@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from rknnlite.api import RKNNLite
 
+from npuface_runtime.bundle_manifest import BundleManifest, TensorInfo
 from npuface_runtime.engines.engine import Array, Session, TensorSpec
 from npuface_runtime.errors import UserError
-from npuface_runtime.manifest import Manifest, TensorInfo
 
 _ANY_CORE = "NPU_CORE_AUTO"
 _CORES = "NPU_CORE_"
@@ -28,7 +28,7 @@ class _FailedError(Exception):
 class _RknnSession(Session):
     """A session that gives the NPU's memory back when it is closed, once."""
 
-    def __init__(self, description: str, manifest: Manifest, lite: RKNNLite) -> None:
+    def __init__(self, description: str, manifest: BundleManifest, lite: RKNNLite) -> None:
         def infer(picture: Array) -> list[Array]:
             return _infer(lite, manifest, picture)
 
@@ -43,7 +43,7 @@ class _RknnSession(Session):
             lite.release()
 
 
-def open_model(manifest: Manifest, files: Mapping[str, Path], threads: int) -> Session:
+def open_model(manifest: BundleManifest, files: Mapping[str, Path], threads: int) -> Session:
     """Open a bundle on the NPU, on the cores that its manifest names (`device.options["core_mask"]`); see open_device.
 
     The session's tensors are the manifest's: float pictures as the model on the host takes them. All of the model runs
@@ -77,7 +77,7 @@ def _check(code: int, why: str, what: str) -> None:
         raise UserError(what, f"{why} (code {code})", _READ)
 
 
-def _infer(lite: RKNNLite, manifest: Manifest, picture: Array) -> list[Array]:
+def _infer(lite: RKNNLite, manifest: BundleManifest, picture: Array) -> list[Array]:
     """The package takes pictures with channels last, and quantizes them itself; results it gives back in float32."""
     entered = np.ascontiguousarray(picture.transpose(0, 2, 3, 1)) if manifest.input.layout == "NCHW" else picture
     outputs = lite.inference(inputs=[entered], data_type=[picture.dtype.name], data_format=["nhwc"])

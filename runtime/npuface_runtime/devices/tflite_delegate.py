@@ -6,10 +6,10 @@ import ctypes
 from collections.abc import Mapping
 from pathlib import Path
 
+from npuface_runtime.bundle_manifest import BundleManifest
 from npuface_runtime.engines.engine import Session
 from npuface_runtime.engines.litert import FAILURES, load_delegate, open_on
 from npuface_runtime.errors import UserError, reason_of
-from npuface_runtime.manifest import Manifest
 
 _DELEGATES = ("libethosu_delegate.so",)
 """The libraries that a bundle may name. To load one runs its code, and a bundle is data.
@@ -21,7 +21,7 @@ Source: https://github.com/tensorflow/tensorflow/blob/master/tensorflow/lite/del
 """
 
 
-def open_model(manifest: Manifest, files: Mapping[str, Path], threads: int) -> Session:
+def open_model(manifest: BundleManifest, files: Mapping[str, Path], threads: int) -> Session:
     """Open a bundle with the delegate library that its manifest names (`device.options["delegate"]`); see open_device.
 
     The CPU cannot stand in for the NPU: vela's file holds an operator that only the delegate knows. Operators that

@@ -10,7 +10,9 @@ import typer
 from rich.table import Table
 
 from npuface_runtime.manifest import Manifest
+from npuface_toolkit.cli import detector_bundles
 from npuface_toolkit.cli.console import CheckFailedError, JsonOption, Output, output, table
+from npuface_toolkit.cli.placement_rows import estimate_rows, file_rows, placement_rows
 
 BundleArgument = Annotated[Path, typer.Argument(help="A bundle folder.")]
 AllowCpuOption = Annotated[
@@ -75,6 +77,9 @@ def explain(
     from npuface_toolkit.cli import placement_table
 
     with output(as_json, "reading") as result:
+        if detector_bundles.is_detector_bundle(bundle):
+            detector_bundles.explain(result, bundle, {"operators": operators or None, "graph": graph})
+            return
         manifest = Manifest.load(bundle)
         for role in manifest.files:
             manifest.file(bundle, role)
@@ -155,12 +160,11 @@ def _bundle_table(bundle: Path, manifest: Manifest) -> Table:
     if decode.warning:
         rows.append(("warning", decode.warning))
     rows += [("refused", f"{refusal['form']}: {refusal['reason']}") for refusal in decode.refused]
-    rows += _decode_rows(decode.moved) + _placement_rows(placement)
+    rows += _decode_rows(decode.moved) + placement_rows(placement)
     if manifest.parity:
         rows.append(("float parity", f"{manifest.parity['max_abs']:.1e} heatmap px at most, against torch"))
     rows += _shift_rows(manifest)
-    rows += [(f"estimate: {key}", _figure(value)) for key, value in (manifest.estimate or {}).items() if value]
-    rows += [(f"file: {role}", f"{info.path} ({info.bytes / 1024:.0f} KiB)") for role, info in manifest.files.items()]
+    rows += estimate_rows(manifest.estimate) + file_rows(manifest)
     return table(str(bundle), ("what", "value"), rows)
 
 
@@ -201,26 +205,3 @@ def _decode_rows(moved: Mapping[str, float] | None) -> list[tuple[str, str]]:
         return []
     text = f"{moved['float_px']:.3f} heatmap px against the trained one, {moved['int8_px']:.3f} by 8 bits (simulated)"
     return [("decode moves landmarks", f"{text}; budget {moved['budget_px']:g}")]
-
-
-def _placement_rows(placement: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """How many operators run where, in body and decode where that is known, and why some are on the CPU."""
-    if not placement:
-        return []
-    names = ", ".join(placement["cpu_operators"]) or "none"
-    rows = [("placement", f"{placement['npu']} operators on the NPU, {placement['cpu']} on the CPU ({names})")]
-    for part in ("body", "decode"):
-        if part in placement:
-            count = placement[part]
-            rows.append((f"placement: {part}", f"{count['npu']} on the NPU, {count['cpu']} on the CPU"))
-    reasons = placement.get("reasons", ())
-    return rows + [
-        ("on the CPU", f"{entry['count']} {entry['operator']}: {entry['reason'] or 'no reason given'}")
-        for entry in reasons
-    ]
-
-
-def _figure(value: object) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {amount:,}" for name, amount in value.items()) or "none"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)

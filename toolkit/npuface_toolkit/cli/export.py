@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from npuface_toolkit.cli import detector_bundles
 from npuface_toolkit.cli.bundles import show
 from npuface_toolkit.cli.console import JsonOption, output
 
@@ -26,7 +27,8 @@ def _option(name: str, text: str) -> typer.models.OptionInfo:
 
 def export(
     model: Annotated[
-        str, typer.Argument(help="A .safetensors checkpoint, a shipped student (student-68), or an .onnx model.")
+        str,
+        typer.Argument(help="A checkpoint, the name of a shipped one (student-68, detector-320), or an .onnx model."),
     ],
     target: Annotated[str, typer.Option("--target", help="What to deploy to; see npuface targets.")],
     out: Annotated[Path, typer.Option("--out", help="The bundle folder to write.")],
@@ -47,7 +49,7 @@ def export(
     name: Annotated[str | None, _option("--name", "What the bundle calls it.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Export a checkpoint, or an ONNX model with heatmaps, to a float bundle for a target.
+    """Export a checkpoint (of a landmark network or a detector), or an ONNX model with heatmaps, to a float bundle.
 
     Example: npuface export student-68 --target litert-cpu --out bundle
     """
@@ -72,6 +74,12 @@ def export(
     }
     with output(as_json, "exporting") as result:
         chosen = target_by_name(target)
+        if detector_bundles.is_detector_checkpoint(model):
+            detector_bundles.refuse(
+                f"cannot export {model}", about | {"decode": decode, "max-decode-error": max_decode_error}
+            )
+            detector_bundles.show(result, out, detector_bundles.export(model, chosen, out))
+            return
         options = read_options(model, about)
         if options is None:
             network = student_network(model)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from npuface_runtime.errors import UserError
+from npuface_toolkit.cli import detector_bundles
 from npuface_toolkit.cli.bundles import AllowCpuOption, BundleArgument, OutOption, check_placement, show
 from npuface_toolkit.cli.console import CheckFailedError, JsonOption, Output, output, table
 
@@ -65,6 +66,12 @@ def quantize(
     from npuface_export.quantize import quantize_bundle
 
     with output(as_json, "quantizing") as result:
+        if detector_bundles.is_detector_bundle(bundle):
+            asked = {"decode-type": decode_type, "recipe": recipe, "max-shift": max_shift, "data": data}
+            asked |= {"max-nme-increase": max_nme_increase, "diagnose": diagnose or None}
+            detector_bundles.refuse(f"cannot quantize {bundle}", asked)
+            detector_bundles.quantize(result, bundle, calibration, out, allow_cpu or ())
+            return
         if diagnose:
             _diagnose(result, bundle, calibration)
             return
