@@ -64,3 +64,40 @@ def train(
         command = shlex.join(["npuface", *(out.name if word == str(out) else word for word in sys.argv[1:])])
         found = asdict(train_detector(data, read_detector_config(find_config(config)), out, command))
         result.result({"checkpoint": str(out)} | found, table(str(out), tuple(found), [tuple(found.values())]))
+
+
+@detector.command()
+def evaluate(
+    detectors: Annotated[
+        list[str],
+        typer.Argument(
+            help="Checkpoints, detectors' bundles, cascade, YuNet or UltraFace ONNX files; on the same pictures."
+        ),
+    ],
+    data: Annotated[list[str], typer.Option("--data", help="FORMAT:FILE[:PICTURES_DIR], as for npuface evaluate.")],
+    held_out: Annotated[
+        float | None, typer.Option("--held-out", help="Only the identities that training with this share held out.")
+    ] = None,
+    all_labelled: Annotated[
+        bool, typer.Option("--all-labelled", help="Every face in the pictures is labelled: count false alarms.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure detectors by labelled landmarks: a face is found where the boxes share half of their union.
+
+    Example: npuface detector evaluate detector-320 cascade yunet.onnx --data wflw:list.txt
+    """
+    from npuface_toolkit.detector.evaluate import as_cells, boxed_pictures, evaluate_detectors
+    from npuface_toolkit.faces import split_by_identity
+    from npuface_toolkit.training_run import read_sources
+
+    with output(as_json, "detecting") as result:
+        faces, _ = read_sources(data)
+        if held_out is not None:
+            _, faces = split_by_identity(faces, held_out)
+        rows = evaluate_detectors(detectors, boxed_pictures(faces), all_labelled)
+        cells = [as_cells(row) for row in rows]
+        shown = table(
+            "Detectors on the same pictures, one thread", tuple(cells[0]), [tuple(row.values()) for row in cells]
+        )
+        result.result({"detectors": [asdict(row) for row in rows]}, shown)

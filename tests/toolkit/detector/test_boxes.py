@@ -1,0 +1,54 @@
+"""The boxes CSV: what is read, what is refused, how pictures are split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny import write_squares
+
+from npuface_runtime.errors import UserError
+from npuface_toolkit.detector.boxes import read_boxes, split_pictures
+
+
+def test_lines_of_a_picture_belong_together_and_a_bare_name_has_no_face(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    (tmp_path / "b.png").touch()
+    (tmp_path / "boxes.csv").write_text("a.png,1,2,11,22,0.9\nb.png\na.png,30,30,40,50,0.4\n")
+    first, second = read_boxes(f"{tmp_path / 'boxes.csv'}")
+    np.testing.assert_array_equal(first.boxes, [[1, 2, 11, 22], [30, 30, 40, 50]])
+    np.testing.assert_allclose(first.scores, [0.9, 0.4])
+    assert second.boxes.shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("a.png,1,2,x,4,0.5", "could not convert"),
+        ("a.png,1,2,3", "is no box"),
+        ("a.png,5,2,3,4,0.5", "is no box"),
+        ("a.png,1,2,nan,4,0.5", "is no box"),
+        ("a.png,1,2,3,4,1.5", "score from 0 to 1"),
+        ("missing.png,1,2,3,4,0.5", "no such file"),
+    ],
+)
+def test_a_damaged_line_is_refused(line: str, why: str, tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    (tmp_path / "boxes.csv").write_text(line + "\n")
+    with pytest.raises(UserError, match=why):
+        read_boxes(f"{tmp_path / 'boxes.csv'}")
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such file"):
+        read_boxes(f"{tmp_path / 'none.csv'}")
+
+
+def test_a_picture_stays_on_its_side_of_the_split(tmp_path: Path) -> None:
+    pictures = read_boxes(write_squares(tmp_path, 40))
+    training, held_out = split_pictures(pictures, 0.3)
+    again = split_pictures(pictures[::-1], 0.3)[1]
+    assert {p.file for p in held_out} == {p.file for p in again}
+    assert len(training) + len(held_out) == 40
+    assert 4 <= len(held_out) <= 20
