@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npuface_export.bundle import with_model
+from npuface_export.byte_input import spanning, takes_bytes
 from npuface_export.calibration import CalibrationFaces, Picture, calibration_faces
 from npuface_export.converters import Converter, ModelFiles, Quantizer, Recipe, converter_by_name
 from npuface_export.decode import HeatmapSpec
@@ -89,6 +90,8 @@ def calibrated(bundle: Path, calibration: Path | CalibrationFaces) -> Calibrated
     else:
         faces = calibration_faces(calibration, exact.input_shape, exact.preprocess.margin)
     pictures = [as_nchw(normalise(picture, exact), exact.input.layout) for picture in faces.varied]
+    if takes_bytes(exact.preprocess.mean, exact.preprocess.std):
+        pictures = spanning(pictures)
     return Calibrated(target, converter, exact, source, faces, converter.quantizer(source, pictures))
 
 

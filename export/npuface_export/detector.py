@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from npuface_export.bundle import cpu_placement, tool_versions, workspace, write_bundle
+from npuface_export.byte_input import spanning, takes_bytes
 from npuface_export.calibrated import FLOAT_ROLES, check_int8
 from npuface_export.compile import check_compiler
 from npuface_export.compilers import compiler_by_name
@@ -127,6 +128,8 @@ def quantize_detector(bundle: Path, calibration: Path, out: Path | None = None) 
         source = _float_half(manifest, bundle)
         converter, recipe = converter_by_name(target.converter), target_recipe(target)
         entering = [_entering(picture, manifest.mean, manifest.std) for picture in frames.calibrating]
+        if takes_bytes(manifest.mean, manifest.std):
+            entering = spanning(entering)
         made = converter.quantizer(source, entering).write(recipe, folder)
         int8 = replace(manifest, precision="int8", input=made.input, outputs=made.outputs)
         exact = replace(manifest, precision="float32", input=source.input, outputs=source.outputs)

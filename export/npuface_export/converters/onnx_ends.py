@@ -6,8 +6,8 @@ import onnx
 from onnx import helper, shape_inference
 
 
-def integer_ends(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model without the QuantizeLinear at its input and the DequantizeLinear at its outputs.
+def integer_ends(model: onnx.ModelProto, outputs: bool = True) -> onnx.ModelProto:
+    """The model without the QuantizeLinear at its input and, if asked for, the DequantizeLinear at its outputs.
 
     An end that is not quantized stays as it is, and so does one whose real values are read in the model, too: an input
     by more than its QuantizeLinear, an output by any operator. A quarter of the bytes enter then, and a half or a
@@ -23,7 +23,7 @@ def integer_ends(model: onnx.ModelProto) -> onnx.ModelProto:
             _read_instead(cut, readers[0].output[0], value.name)
             cut.graph.node.remove(readers[0])
     ends = {value.name for value in (*cut.graph.input, *cut.graph.output)}
-    for value in cut.graph.output:
+    for value in cut.graph.output if outputs else ():
         (node,) = [n for n in cut.graph.node if value.name in n.output]
         if node.op_type != "DequantizeLinear" or node.input[0] in ends or _readers(cut, value.name):
             continue

@@ -35,6 +35,8 @@ _OPSET_16_BIT = 21
 _HEADROOM = 1.5
 """Range of 16-bit values over the largest seen, as for the moments in LiteRT."""
 _HALF = "/float16"
+_BYTES = (0.0, 255.0)
+"""Range of a picture that was not normalised: a byte and its 8-bit value are the same."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,8 @@ class OnnxQuantizer:
                 quantized = _half(quantized, self._decode)
             if self._style.one_type:
                 quantized = one_type(quantized)
-            if self._style.integer_ends:
-                quantized = integer_ends(quantized)
+            if self._style.integer_ends or ranges[PICTURES] == _BYTES:
+                quantized = integer_ends(quantized, outputs=self._style.integer_ends)
         return self._written(quantized, folder / "model.onnx")
 
     def _widened(self, name: str, symmetric: bool) -> Range:

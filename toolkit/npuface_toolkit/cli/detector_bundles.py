@@ -41,12 +41,14 @@ def refuse(what: str, options: Mapping[str, object]) -> None:
         raise UserError(what, f"it is a face detector, and {', '.join(given)} is for landmark networks", "leave it out")
 
 
-def export(name: str, target: Target, out: Path) -> DetectorManifest:
+def export(name: str, target: Target, out: Path, uint8_input: bool) -> DetectorManifest:
     """A checkpoint -> a float bundle; see npuface_export.detector.export_detector."""
+    from npuface_export.byte_input import with_byte_input
     from npuface_export.detector import export_detector
     from npuface_toolkit.detector.network_of import detector_network
 
-    return export_detector(detector_network(name), target, out)
+    network = detector_network(name)
+    return export_detector(with_byte_input(network) if uint8_input else network, target, out)
 
 
 def quantize(result: Output, bundle: Path, calibration: Path, out: Path | None, allow_cpu: Sequence[str]) -> None:

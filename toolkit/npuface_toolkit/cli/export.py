@@ -36,6 +36,9 @@ def export(
     max_decode_error: Annotated[
         float | None, typer.Option("--max-decode-error", min=0.0, help="Heatmap px by which a form may move landmarks.")
     ] = None,
+    uint8_input: Annotated[
+        bool, typer.Option("--uint8-input", help="Let it take pixels from 0 to 255: normalising is its first layer.")
+    ] = False,
     heatmaps: Annotated[str | None, _option("--heatmaps", "Their tensor: NAME or NAME[0:68].")] = None,
     offsets: Annotated[str | None, _option("--offsets", "Tensors of x- and y-offsets: NAME,NAME.")] = None,
     offset_code: Annotated[str | None, _option("--offset-code", "cells:FACTOR or logit:FACTOR.")] = None,
@@ -53,6 +56,7 @@ def export(
 
     Example: npuface export student-68 --target litert-cpu --out bundle
     """
+    from npuface_export.byte_input import with_byte_input
     from npuface_export.choose import BUDGET
     from npuface_export.export import export_bundle
     from npuface_export.target import target_by_name
@@ -78,7 +82,7 @@ def export(
             detector_bundles.refuse(
                 f"cannot export {model}", about | {"decode": decode, "max-decode-error": max_decode_error}
             )
-            detector_bundles.show(result, out, detector_bundles.export(model, chosen, out))
+            detector_bundles.show(result, out, detector_bundles.export(model, chosen, out, uint8_input))
             return
         options = read_options(model, about)
         if options is None:
@@ -87,5 +91,6 @@ def export(
             from npuface_export.foreign.network import foreign_network
 
             network = foreign_network(Path(model), options)
+        network = with_byte_input(network) if uint8_input else network
         budget = BUDGET if max_decode_error is None else max_decode_error
         show(result, out, export_bundle(network, chosen, out, form=decode, budget=budget))
