@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from npuface_benchmarks.candidate import Candidate, load_candidates
+from npuface_benchmarks.energy import EnergyMeter
 from npuface_benchmarks.machine import describe_machine, usable_cores
+from npuface_benchmarks.memory import memory_of
 from npuface_benchmarks.number_kinds import EMULATED, MEASURED, WHAT_NUMBERS_ARE
 from npuface_benchmarks.peer_timing import OpenPeer, PeerNetwork, peer_variant
 from npuface_benchmarks.record import BundleResult, PeerResult, PeerTiming, Record, Spread, Timing
-from npuface_benchmarks.timing import Stopwatch, interleave, ratio_of_medians, spread, summarise
+from npuface_benchmarks.timing import Rounds, Stopwatch, interleave, ratio_of_medians, spread
 from npuface_benchmarks.variants import Points, Variant, coordinates_variant, heatmaps_variant
 from npuface_export.converters import ModelFiles
 from npuface_runtime.bundle import open_bundle
@@ -106,7 +108,8 @@ def bench(
     with TemporaryDirectory(prefix="npuface-bench-") as scratch:
         subjects = [_cut(c, Path(scratch) / str(i), scene, beta) for i, c in enumerate(candidates)]
         timed = [s for s in subjects if not s.candidate.target.is_npu]
-        timings, peer_timings = _time_all(timed, peers, scene, usable, runs, warmup)
+        meter = EnergyMeter()
+        timings, peer_timings = _time_all(timed, peers, scene, usable, Rounds(runs, warmup, meter))
         results = [_result(subject, timings.get(subject.candidate.label, ())) for subject in subjects]
     return Record(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -123,6 +126,7 @@ def bench(
         peers=tuple(_peer_result(open_peer(1), scene, peer_timings) for open_peer in peers),
         accuracy=None,
         numbers=WHAT_NUMBERS_ARE,
+        no_energy=meter.reason,
     )
 
 
@@ -175,8 +179,7 @@ def _time_all(
     peers: Sequence[OpenPeer],
     scene: _Scene,
     threads: Sequence[int],
-    runs: int,
-    warmup: int,
+    rounds: Rounds,
 ) -> _Timings:
     """Everything of one engine takes turns in one run; peers are of ONNX Runtime."""
     timings: dict[str, tuple[Timing, ...]] = {subject.candidate.label: () for subject in subjects}
@@ -189,7 +192,7 @@ def _time_all(
             _LOG.info("timing %s, threads: %d", engine, number)
             group = [subject for subject in subjects if subject.candidate.manifest.engine == engine]
             beside = [open_peer(number) for open_peer in peers] if engine == _PEER_ENGINE else []
-            ours, theirs = _time_group(group, beside, scene, number, runs, warmup)
+            ours, theirs = _time_group(group, beside, scene, number, rounds)
             for label, timing in ours.items():
                 timings[label] += (timing,)
             for name, its in theirs.items():
@@ -198,7 +201,7 @@ def _time_all(
 
 
 def _time_group(
-    subjects: Sequence[_Subject], peers: Sequence[PeerNetwork], scene: _Scene, threads: int, runs: int, warmup: int
+    subjects: Sequence[_Subject], peers: Sequence[PeerNetwork], scene: _Scene, threads: int, rounds: Rounds
 ) -> tuple[dict[str, Timing], dict[str, PeerTiming]]:
     with ExitStack() as stack:
         ways: dict[tuple[str, str], Variant] = {}
@@ -207,13 +210,13 @@ def _time_group(
             _, ways[label, "coordinates"], ways[label, "heatmaps"] = subject.open(threads, stack)
         for peer in peers:
             ways[peer.name, "peer"] = peer_variant(peer, scene.frame, scene.landmark_box)
-        timed = interleave(ways, runs, warmup)
+        timed = rounds.measure(ways)
     timings = {}
     for subject in subjects:
         label = subject.candidate.label
-        coordinates, heatmaps = (summarise(timed[label, way]) for way in ("coordinates", "heatmaps"))
+        coordinates, heatmaps = (timed[label, way] for way in ("coordinates", "heatmaps"))
         timings[label] = Timing(threads, coordinates, heatmaps, ratio_of_medians(heatmaps, coordinates))
-    return timings, {peer.name: PeerTiming(threads, summarise(timed[peer.name, "peer"])) for peer in peers}
+    return timings, {peer.name: PeerTiming(threads, timed[peer.name, "peer"]) for peer in peers}
 
 
 def _peer_result(peer: PeerNetwork, scene: _Scene, timings: dict[str, tuple[PeerTiming, ...]]) -> PeerResult:
@@ -254,6 +257,7 @@ def _result(subject: _Subject, timings: tuple[Timing, ...]) -> BundleResult:
         estimate=figures.estimate,
         tools=manifest.tools,
         timings=timings,
+        memory=memory_of(candidate.folder) if timings else None,
     )
 
 

@@ -11,7 +11,7 @@ from npuface_runtime.errors import UserError
 from npuface_runtime.plain import build, parse_json
 
 FORMAT = "npuface-benchmark"
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,22 @@ class VariantTiming:
         after_network: transfer, decode and map together, summed run by run.
         total: all stages together, summed run by run.
         cpu: time that all threads of the process took for it.
+        energy_mj: of one run, by the processor's own counters, with all else that ran on it; None where it has none.
     """
 
     stages: Mapping[str, Spread]
     after_network: Spread
     total: Spread
     cpu: Spread
+    energy_mj: float | None = None
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Most memory that a process held: with the bundle open and run, and before, with the runtime alone in it."""
+
+    peak_mib: float
+    empty_mib: float
 
 
 @dataclass(frozen=True)
@@ -154,6 +164,7 @@ class BundleResult:
         placement, parity, coordinate_shift, estimate: from the manifest.
         tools: versions of what made it.
         timings: by number of threads; empty where emulated.
+        memory: of a process of its own, one thread; None where emulated, or where the system does not tell.
     """
 
     label: str
@@ -179,6 +190,7 @@ class BundleResult:
     estimate: Estimate | None
     tools: Mapping[str, str]
     timings: tuple[Timing, ...]
+    memory: Memory | None = None
 
 
 @dataclass(frozen=True)
@@ -240,6 +252,7 @@ class Record:
         peers: other people's networks, on the same face in the same run.
         accuracy: on labelled faces; None where none were given.
         numbers: what kind of number each figure is.
+        no_energy: why there is no energy; None where there is.
     """
 
     created: str
@@ -256,6 +269,7 @@ class Record:
     peers: tuple[PeerResult, ...]
     accuracy: Accuracy | None
     numbers: Mapping[str, str]
+    no_energy: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The record as plain data, with format and version."""

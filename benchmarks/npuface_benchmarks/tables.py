@@ -110,6 +110,7 @@ def _stage_table(results: Sequence[BundleResult]) -> Table:
         *(Column(stage) for stage in (*stages, "after network", "total")),
         Column("p99"),
         Column("CPU time"),
+        Column("Energy, mJ"),
     )
     groups = []
     for result in results:
@@ -128,6 +129,7 @@ def _bundle_table(record: Record) -> Table:
         Column("Heatmaps", False),
         Column("Float parity, max px"),
         Column("To CPU softargmax, mean / max px"),
+        Column("Memory, MiB (runtime alone)"),
     )
     groups = []
     for result in record.results:
@@ -136,7 +138,11 @@ def _bundle_table(record: Record) -> Table:
         maps = f"{result.points} × {height} × {width}, {result.heatmap_dtype}"
         parity = NONE if result.parity is None else f"{result.parity.max_abs:.1e}"
         difference = f"{result.difference['mean_px']:.3f} / {result.difference['max_px']:.3f}"
-        groups.append(Group((result.label, network, f"{result.engine} ({result.kind})", maps, parity, difference)))
+        groups.append(
+            Group(
+                (result.label, network, f"{result.engine} ({result.kind})", maps, parity, difference, _memory(result))
+            )
+        )
     return Table("The bundles, and how they agree", columns, tuple(groups))
 
 
@@ -174,6 +180,12 @@ def _shift(result: BundleResult) -> str:
     return NONE if shift is None else f"{shift.mean_px:.3f} / {shift.max_px:.3f}"
 
 
+def _memory(result: BundleResult) -> str:
+    """Most memory of a process with the bundle, and with the runtime alone."""
+    memory = result.memory
+    return NONE if memory is None else f"{memory.peak_mib:.0f} ({memory.empty_mib:.0f})"
+
+
 def _cost(estimate: Estimate | None) -> tuple[str, ...]:
     """Body and decode in milliseconds, SRAM and flash in KiB."""
     if estimate is None:
@@ -191,3 +203,4 @@ def _spreads(times: VariantTiming) -> Iterator[str]:
         yield f"{number(spread.median_ms)} ({number(spread.p95_ms)})"
     yield number(times.total.p99_ms)
     yield number(times.cpu.median_ms)
+    yield number(times.energy_mj)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from npuface_benchmarks.energy import EnergyMeter
 from npuface_benchmarks.record import Spread, VariantTiming
 from npuface_runtime.errors import UserError
 
@@ -81,6 +83,25 @@ def interleave(
             if turn >= warmup:
                 timed[name].append(Run(watch.laps, time.process_time_ns() - before))
     return timed
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """How often everything is run: timed, untimed before that, and, where energy is counted, as often again for it."""
+
+    runs: int
+    warmup: int
+    meter: EnergyMeter
+
+    def measure(self, alternatives: Mapping[_Name, Callable[[Stopwatch], object]]) -> dict[_Name, VariantTiming]:
+        """Times of all alternatives in turns, then the energy of each: a counter cannot tell turns apart."""
+        timed = interleave(alternatives, self.runs, self.warmup)
+        return {
+            name: replace(summarise(timed[name]), energy_mj=self._energy(run)) for name, run in alternatives.items()
+        }
+
+    def _energy(self, run: Callable[[Stopwatch], object]) -> float | None:
+        return self.meter.millijoules(lambda: run(Stopwatch()), self.runs)
 
 
 def spread(nanoseconds: Sequence[int]) -> Spread:

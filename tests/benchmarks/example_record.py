@@ -10,6 +10,7 @@ from npuface_benchmarks.record import (
     BundleResult,
     Estimate,
     Machine,
+    Memory,
     Parity,
     PeerResult,
     Placement,
@@ -64,6 +65,7 @@ def result(label: str, target: str, **changes: Any) -> BundleResult:
         "estimate": None,
         "tools": {"npuface": "0.1.0", "onnxruntime": "1.31.1"},
         "timings": (timing(1, 31.5), timing(2, 17.5)),
+        "memory": Memory(95.5, 41.25),
     }
     return BundleResult(**(fields | changes))
 
@@ -81,6 +83,7 @@ def npu_result(label: str, decode: str, decode_ms: float, **changes: Any) -> Bun
         "estimate": estimate,
         "tools": {"vela": "5.2.0"},
         "timings": (),
+        "memory": None,
     }
     return result(label, "ethos-u55-128", **(fields | changes))
 
@@ -108,4 +111,5 @@ def record(*results: BundleResult, peers: tuple[PeerResult, ...] = (), accuracy:
         peers=peers,
         accuracy=accuracy,
         numbers=WHAT_NUMBERS_ARE,
+        no_energy="there is no energy counter",
     )
