@@ -9,7 +9,7 @@ DEMO := demo-out
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint format bench docs clean
+.PHONY: help setup demo test check lint format bench docs site clean
 
 help:  ## show this list
 	@echo "make TARGET, with"
@@ -49,8 +49,11 @@ docs: $(STAMP)  ## generate the pages that are made from data
 	$(BIN)/python -m npuface_benchmarks.matrix_page docs/matrix.md
 	$(BIN)/python -m npuface_benchmarks.record_schema docs/benchmark.schema.json
 
+site: $(STAMP)  ## build the documents as a site, into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 clean:  ## remove all that make has made, .venv included
-	rm -rf $(VENV) $(DEMO) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(DEMO) dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(DEMO)/report.json: | $(STAMP)
 	$(BIN)/npuface demo --out $(DEMO)

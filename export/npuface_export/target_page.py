@@ -49,8 +49,19 @@ def target_page(known: Mapping[str, Target]) -> str:
     return "\n".join(lines + [line for name, limits in lists.items() for line in _operators(name, limits)]) + "\n"
 
 
-def _section(target: Target) -> list[str]:
-    lines = ["", f"## {target.name}", "", f"{target.title}. Source: {target.source}.", ""]
+def one_target_page(target: Target) -> str:
+    """A page of its own for one target, its operators on it; the site has one for each."""
+    use = ["", f"    npuface export student-68 --target {target.name} --out bundle"]
+    if "int8" in target.precisions:
+        use.append("    npuface quantize bundle --calibration pictures/")
+    lines = _section(target, heading="#")[1:]  # the heading, what it is, and the rest
+    if target.operators is not None:
+        lines += _operators(_list_name(target), target.operators)
+    return "\n".join([*lines[:3], *use, *lines[3:]]) + "\n"
+
+
+def _section(target: Target, heading: str = "##") -> list[str]:
+    lines = ["", f"{heading} {target.name}", "", f"{target.title}. Source: {target.source}.", ""]
     lines += _table(("decode form", "what it does", "cost", "runs here"), _forms(target))
     lines += ["", f"Cost in about microseconds a face. Source: {target.cost.source}."]
     if target.compiler_options:
