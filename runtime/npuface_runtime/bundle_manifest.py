@@ -170,6 +170,8 @@ class BundleManifest:
                 raise _damaged(bundle, f"{info.path} is missing")
             if path.stat().st_size != info.bytes or sha256_of(path) != info.sha256:
                 raise _damaged(bundle, f"{info.path} is not the file that was packed (size or SHA-256 differ)")
+        except RuntimeError:  # pathlib's answer to a link that leads to itself
+            raise _damaged(bundle, f"{info.path} is a link") from None
         except OSError as error:
             raise _unreadable(bundle, error) from None
         return path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from tiny_models import dotted_frame, openvino_model
 
-from npuface_runtime import Crop, Detection, FaceTracker, Tracking, open_session
+from npuface_runtime import Crop, Detection, FaceTracker, Tracking, open_session, prepare
+from npuface_runtime.bundle_manifest import TensorInfo
 from npuface_runtime.landmarker import Landmarker
+from npuface_runtime.manifest import Manifest
 from npuface_runtime.sampling import sample_crop
 from npuface_runtime.scratch import Scratch
 
@@ -69,6 +72,35 @@ def test_a_face_is_found_in_the_same_memory(onnx_bundle: Path) -> None:
         landmarker.locate(FRAME, crop)
     assert max(taken_by(lambda crop=crop: landmarker.locate(FRAME, crop)) for crop in CROPS) < SMALL  # type: ignore[misc]
     landmarker.close()
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize("kind", ["float32", "uint8", "int8"])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_an_input_is_prepared_in_the_same_memory(onnx_bundle: Path, kind: str, layout: str) -> None:
+    manifest = Manifest.load(onnx_bundle)
+    shape = (1, 3, *SHAPE) if layout == "NCHW" else (1, *SHAPE, 3)
+    scale, zero_point = {"float32": (None, None), "uint8": (1.0, 0), "int8": (1.0, -128)}[kind]
+    pixels = replace(manifest.preprocess, mean=(0.0,) * 3, std=(1.0,) * 3)
+    entry = TensorInfo("picture", shape, kind, layout, scale, zero_point)
+    manifest = replace(manifest, input=entry, preprocess=pixels)
+    scratch = Scratch()
+    first = [prepare(FRAME, crop, manifest, scratch).copy() for crop in CROPS]
+    for crop, expected in zip(CROPS, first, strict=True):
+        assert taken_by(lambda crop=crop: prepare(FRAME, crop, manifest, scratch)) < SMALL  # type: ignore[misc]
+        np.testing.assert_array_equal(prepare(FRAME, crop, manifest, scratch), expected)
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_frame_loop_leaves_nothing_behind(onnx_bundle: Path) -> None:
+    landmarker = Landmarker(onnx_bundle)
+    for n in range(100):
+        landmarker.locate(FRAME, CROPS[n % len(CROPS)])
+    before = tracemalloc.get_traced_memory()[0]
+    for n in range(500):
+        landmarker.locate(FRAME, CROPS[n % len(CROPS)])
+    landmarker.close()
+    assert tracemalloc.get_traced_memory()[0] - before < 16 << 10
 
 
 class Seer:

@@ -13,7 +13,9 @@ import typer
 from npuface_toolkit.cli.console import JsonOption, output, table
 
 detector = typer.Typer(
-    help="A face detector of your own: boxes for pictures, training, accuracy.", no_args_is_help=True
+    help="A face detector of your own: boxes for pictures, training, accuracy.\n\n"
+    "Example: npuface detector train --data boxes.csv:pictures --out detector.safetensors",
+    no_args_is_help=True,
 )
 
 

@@ -23,7 +23,7 @@ def run(
     picture: Annotated[Path, typer.Argument(help="A picture.")],
     draw: Annotated[Path | None, typer.Option("--draw", help="Write the annotated picture here.")] = None,
     detector: Annotated[
-        str, typer.Option("--detector", help="cascade, or the path of a YuNet or UltraFace ONNX file.")
+        str, typer.Option("--detector", help="cascade, a detector's bundle, or a YuNet or UltraFace ONNX file.")
     ] = "cascade",
     threads: Annotated[int, typer.Option("--threads", min=1, help="Threads of the engine.")] = 1,
     passes: Annotated[

@@ -18,7 +18,7 @@ from npuface_toolkit.cli.console import CheckFailedError, JsonOption, output, ta
 from npuface_toolkit.cli.faces import OnOption
 
 DetectorOption = Annotated[
-    str, typer.Option("--detector", help="cascade, or the path of a YuNet or UltraFace ONNX file.")
+    str, typer.Option("--detector", help="cascade, a detector's bundle, or a YuNet or UltraFace ONNX file.")
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="Threads of the engine.")]
 

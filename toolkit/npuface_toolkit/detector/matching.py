@@ -35,7 +35,34 @@ class Found:
     average_precision: float
 
 
-def detection_accuracy(detector: Detector, pictures: Sequence[BoxedPicture], sure: float = 0.5) -> Found:
+@dataclass(frozen=True)
+class Judged:
+    """Detections on pictures whose faces are known.
+
+    Attributes:
+        scores, right: of each detection [N], and whether it is a face that no surer one took.
+        faces, pictures: that were looked at.
+    """
+
+    scores: NDArray[np.float64]
+    right: NDArray[np.bool_]
+    faces: int
+    pictures: int
+
+    def at(self, least: float) -> Found:
+        """What is found at a least score."""
+        taken = self.scores >= least
+        return summarise(self.scores[taken], self.right[taken], self.faces, self.pictures)
+
+    def best_score(self) -> float:
+        """The least score with the best F1, the harmonic mean of precision and recall; 0.5 where nothing is right."""
+        order = np.argsort(-self.scores, kind="stable")
+        hits = np.cumsum(self.right[order])
+        f1 = 2 * hits / (np.arange(1, len(hits) + 1) + self.faces)
+        return float(self.scores[order][int(np.argmax(f1))]) if hits.size and hits[-1] else 0.5
+
+
+def judge_all(detector: Detector, pictures: Sequence[BoxedPicture], sure: float = 0.5) -> Judged:
     """Compare a detector's landmark boxes with those of the pictures; faces below `sure` count neither way."""
     scores: list[float] = []
     right: list[bool] = []
@@ -49,7 +76,7 @@ def detection_accuracy(detector: Detector, pictures: Sequence[BoxedPicture], sur
                 scores.append(face.score)
                 right.append(verdict)
         faces += int(known.sum())
-    return summarise(np.array(scores), np.array(right, bool), faces, len(pictures))
+    return Judged(np.array(scores), np.array(right, bool), faces, len(pictures))
 
 
 def judge(found: Floats, boxes: Floats, known: NDArray[np.bool_]) -> list[bool | None]:

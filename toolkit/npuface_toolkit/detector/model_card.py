@@ -25,6 +25,7 @@ def detector_card(name: str, network: FaceDetector, facts: Mapping[str, Any]) ->
         ("data", ", ".join(facts["data"])),
         ("pictures", f"{facts['pictures']['trained on']} trained on, {facts['pictures']['held out']} held out"),
         ("training", f"{facts['hours']} h on {facts['machine']}"),
+        ("least score", f"{facts['min_score']}, the best F1 on the held-out pictures"),
         (
             "held-out pictures, against the labels' boxes at IoU 0.5",
             f"recall {found['recall']:.1%} of {found['faces']} faces, {found['false']:.2f} false alarms a picture, "

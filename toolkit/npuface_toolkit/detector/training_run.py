@@ -16,10 +16,13 @@ from npuface_runtime.errors import UserError
 from npuface_toolkit.detector.boxes import read_boxes, split_pictures
 from npuface_toolkit.detector.checkpoint import DetectorInfo, load_detector, save_detector
 from npuface_toolkit.detector.config import DetectorTraining
-from npuface_toolkit.detector.matching import Found, detection_accuracy
+from npuface_toolkit.detector.matching import Found, judge_all
 from npuface_toolkit.detector.model_card import detector_card
 from npuface_toolkit.detector.predict import TorchDetector
 from npuface_toolkit.detector.train import DetectorTrainer
+
+_LEAST = 0.1
+"""Score from which detections are looked at when the least score is chosen."""
 
 
 def train_detector(sources: Sequence[str], config: DetectorTraining, out: Path, command: str) -> Found:
@@ -28,7 +31,7 @@ def train_detector(sources: Sequence[str], config: DetectorTraining, out: Path, 
     A killed run goes on when called again.
 
     Returns:
-        What the detector finds on the pictures held out.
+        What the detector finds on the pictures held out, at the least score that is best there (see Judged.best_score).
 
     Raises:
         UserError: data or configuration are wrong, there is nothing to train on or nobody held out, or a file cannot be
@@ -43,8 +46,10 @@ def train_detector(sources: Sequence[str], config: DetectorTraining, out: Path, 
     trainer = DetectorTrainer(training, config, state_file)
     trainer.run()
     save_detector(out, trainer.weights(), DetectorInfo(config.network))
-    network, info = load_detector(str(out))  # measured as it is kept, its kernels in float16
-    found = detection_accuracy(TorchDetector(network, info.min_score), held_out, config.augmentation.sure)
+    network, _ = load_detector(str(out))  # measured as it is kept, its kernels in float16
+    judged = judge_all(TorchDetector(network, _LEAST), held_out, config.augmentation.sure)
+    min_score = round(judged.best_score(), 2)
+    found = judged.at(min_score)
     facts: dict[str, Any] = {
         "command": command,
         "data": [Path(source.partition(":")[0]).name for source in sources],
@@ -52,9 +57,10 @@ def train_detector(sources: Sequence[str], config: DetectorTraining, out: Path, 
         "configuration": asdict(config),
         "hours": round(trainer.seconds / 3600, 2),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        "min_score": min_score,
         "held out": asdict(found),
     }
-    save_detector(out, network.state_dict(), DetectorInfo(config.network, info.min_score, facts))
+    save_detector(out, network.state_dict(), DetectorInfo(config.network, min_score, facts))
     write_all(out.parent, {f"{out.stem}.md": detector_card(out.stem, network, facts).encode()})
     state_file.unlink(missing_ok=True)
     return found
