@@ -17,7 +17,7 @@ from npuface_export.bundle import cpu_placement, tool_versions, workspace, write
 from npuface_export.byte_input import spanning, takes_bytes
 from npuface_export.calibrated import FLOAT_ROLES, check_int8
 from npuface_export.compile import check_compiler
-from npuface_export.compilers import compiler_by_name
+from npuface_export.compiled import compiled, float_half
 from npuface_export.converters import ModelFiles, converter_by_name, target_recipe
 from npuface_export.detector_calibration import Frames, calibration_frames
 from npuface_export.detector_shift import box_shift
@@ -125,7 +125,7 @@ def quantize_detector(bundle: Path, calibration: Path, out: Path | None = None) 
     frames = calibration_frames(calibration, manifest.input_shape)
     out = out or bundle
     with workspace(out) as folder:
-        source = _float_half(manifest, bundle)
+        source = float_half(manifest, bundle, (CHANNELS, manifest.maps.height, manifest.maps.width))
         converter, recipe = converter_by_name(target.converter), target_recipe(target)
         entering = [_entering(picture, manifest.mean, manifest.std) for picture in frames.calibrating]
         if takes_bytes(manifest.mean, manifest.std):
@@ -141,16 +141,8 @@ def quantize_detector(bundle: Path, calibration: Path, out: Path | None = None) 
             placement=None if target.is_npu else cpu_placement(made),
         )
         files = {**made.files, **{FLOAT_ROLES[role]: path for role, path in source.files.items()}}
-        int8, files = _compiled(int8, target, files, folder)
+        int8, files = compiled(int8, target, files, folder)
         return write_bundle(out, folder, int8, files)
-
-
-def _float_half(manifest: DetectorManifest, bundle: Path) -> ModelFiles:
-    """The float model in the bundle."""
-    roles = FLOAT_ROLES if manifest.precision == "int8" else {role: role for role in FLOAT_ROLES}
-    files = {role: manifest.file(bundle, name) for role, name in roles.items() if name in manifest.files}
-    grid = (CHANNELS, manifest.maps.height, manifest.maps.width)
-    return converter_by_name(target_by_name(manifest.target).converter).describe(files, grid)
 
 
 def _entering(picture: Picture, mean: Sequence[float], std: Sequence[float]) -> Picture:
@@ -170,26 +162,3 @@ def _maps(manifest: DetectorManifest, model: ModelFiles, pictures: Sequence[Pict
     with open_session(manifest.engine, model.files, 1) as session:
         detector = BundleDetector(manifest, session)
         return [detector.maps(picture) for picture in pictures]
-
-
-def _compiled(
-    manifest: DetectorManifest, target: Target, files: Mapping[str, Path], folder: Path
-) -> tuple[DetectorManifest, dict[str, Path]]:
-    """By the vendor's compiler, where the target has one."""
-    if target.compiler is None:
-        return manifest, dict(files)
-    made = compiler_by_name(target.compiler).compile(files[target.compiles], target, folder, [])
-    compiled = replace(
-        manifest,
-        placement=made.placement.as_json() if made.placement else None,
-        estimate=made.estimate.as_json() if made.estimate else None,
-        tools={**manifest.tools, target.compiler: made.version},
-    )
-    return compiled, {**files, "device": made.artifact}
-
-
-def cpu_operators(manifest: DetectorManifest, allowed: Sequence[str] = ()) -> list[str]:
-    """Operators that an NPU's bundle leaves to the CPU and that are not allowed there."""
-    if manifest.placement is None or not target_by_name(manifest.target).is_npu:
-        return []
-    return [name for name in manifest.placement["cpu_operators"] if name not in allowed]

@@ -12,7 +12,11 @@ from npuface_runtime.errors import UserError
 from npuface_runtime.plain import build, parse_json
 
 FILE_NAME = "manifest.json"
-FORMATS = {"npuface-bundle": "a landmark network", "npuface-detector": "a face detector"}
+FORMATS = {
+    "npuface-bundle": "a landmark network",
+    "npuface-detector": "a face detector",
+    "npuface-renderer": "a renderer of faces",
+}
 """What a manifest may say that it is, and that for people."""
 _MAX_BYTES = 1 << 23
 """Every operator of an NPU's model stands in its manifest with some 250 bytes; the largest networks have thousands."""
@@ -175,6 +179,16 @@ class BundleManifest:
         except OSError as error:
             raise _unreadable(bundle, error) from None
         return path
+
+
+def bundle_format(bundle: str | Path) -> str | None:
+    """What a folder's manifest says that it is, unchecked; None where it says nothing that can be read."""
+    try:
+        said = parse_json((Path(bundle) / FILE_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    found = said.get("format") if isinstance(said, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def sha256_of(path: Path) -> str:

@@ -85,7 +85,9 @@ class Converter(Protocol):
     tools: tuple[str, ...]
     """Distributions that make its files; a bundle records their versions."""
 
-    def convert(self, network: nn.Module, decode: nn.Module, shape: Shape, folder: Path) -> ModelFiles:
+    def convert(
+        self, network: nn.Module, decode: nn.Module, shape: Shape, folder: Path, channels: int = 3
+    ) -> ModelFiles:
         """Write the float model: network (pictures -> heatmaps) followed by decode, for pictures of that shape."""
         ...
 

@@ -55,7 +55,9 @@ class LiteRt:
     safe_recipe = Recipe()
     tools = ("litert-torch", "ai-edge-litert", "ai-edge-quantizer")
 
-    def convert(self, network: nn.Module, decode: nn.Module, shape: Shape, folder: Path) -> ModelFiles:
+    def convert(
+        self, network: nn.Module, decode: nn.Module, shape: Shape, folder: Path, channels: int = 3
+    ) -> ModelFiles:
         """Write the float model `model.tflite`: NHWC picture [1, H, W, 3] -> what the decode makes, channels last.
 
         Raises:
@@ -63,7 +65,7 @@ class LiteRt:
         """
         module = _Marked(network, decode).eval()
         with torch.no_grad():
-            made = tuple(module(torch.zeros(1, 3, *shape)).shape)
+            made = tuple(module(torch.zeros(1, channels, *shape)).shape)
         if len(made) != 4:
             raise UserError("cannot convert the network to TFLite", f"its output is {made}", "make it N, C, H, W")
         path = folder / _FILE
@@ -72,7 +74,7 @@ class LiteRt:
 
             litert_torch.config.show_progress = False
             channels_last = litert_torch.to_channel_last_io(module, args=[0], outputs=[0]).eval()
-            litert_torch.convert(channels_last, (torch.zeros(1, *shape, 3),)).export(str(path))
+            litert_torch.convert(channels_last, (torch.zeros(1, *shape, channels),)).export(str(path))
         graph = Graph.read(path)
         _name_tensors(graph)
         fold_shift(graph, HEATMAPS)

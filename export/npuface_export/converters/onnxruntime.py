@@ -43,9 +43,11 @@ class OnnxRuntime:
     safe_recipe = Recipe(decode="float32")
     tools = ("onnx", "onnxsim", "onnxruntime")
 
-    def convert(self, network: nn.Module, decode: nn.Module, shape: Shape, folder: Path) -> ModelFiles:
+    def convert(
+        self, network: nn.Module, decode: nn.Module, shape: Shape, folder: Path, channels: int = 3
+    ) -> ModelFiles:
         """Write the float model `model.onnx` (see converter.Converter.convert)."""
-        return written_onnx(torch_to_onnx(network, decode, shape), folder / _FILE)
+        return written_onnx(torch_to_onnx(network, decode, shape, channels), folder / _FILE)
 
     def describe(self, files: Mapping[str, Path], heatmap: tuple[int, int, int]) -> ModelFiles:
         """Read a model back (see converter.Converter.describe)."""
@@ -92,9 +94,9 @@ def _quantized_heatmaps(model: onnx.ModelProto) -> str:
     return HEATMAPS
 
 
-def torch_to_onnx(network: nn.Module, decode: nn.Module, shape: Shape) -> onnx.ModelProto:
-    """`pictures` [1, 3, H, W] -> `heatmaps` -> the decode's output, as one checked ONNX model."""
-    noise = np.random.default_rng(0).standard_normal((1, 3, *shape)).astype(np.float32)
+def torch_to_onnx(network: nn.Module, decode: nn.Module, shape: Shape, channels: int = 3) -> onnx.ModelProto:
+    """`pictures` [1, channels, H, W] -> `heatmaps` -> the decode's output, as one checked ONNX model."""
+    noise = np.random.default_rng(0).random((1, channels, *shape), np.float32)  # no mask is below zero
     return append(export_onnx(network, noise, PICTURES, HEATMAPS), decode)
 
 

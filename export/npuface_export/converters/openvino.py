@@ -33,10 +33,12 @@ class OpenVino:
     safe_recipe = Recipe(decode="float32")
     tools = ("onnx", "onnxsim", "openvino", "nncf")
 
-    def convert(self, network: nn.Module, decode: nn.Module, shape: Shape, folder: Path) -> ModelFiles:
+    def convert(
+        self, network: nn.Module, decode: nn.Module, shape: Shape, folder: Path, channels: int = 3
+    ) -> ModelFiles:
         """Write the float model `model.xml` and `model.bin` (see converter.Converter.convert)."""
         path = folder / "through.onnx"
-        save_onnx(torch_to_onnx(network, decode, shape), path)
+        save_onnx(torch_to_onnx(network, decode, shape, channels), path)
         # convert_model would fold what the decode multiplies by into the network, and the heatmaps would be gone
         files = _written(openvino.Core().read_model(path), folder / "model.xml")
         path.unlink()

@@ -9,8 +9,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from npuface_runtime.bundle_manifest import bundle_format
 from npuface_runtime.manifest import Manifest
-from npuface_toolkit.cli import detector_bundles
+from npuface_runtime.renderer_manifest import RendererManifest
+from npuface_toolkit.cli import detector_bundles, renderer_bundles
 from npuface_toolkit.cli.console import CheckFailedError, JsonOption, Output, output, table
 from npuface_toolkit.cli.placement_rows import estimate_rows, file_rows, placement_rows
 
@@ -77,8 +79,12 @@ def explain(
     from npuface_toolkit.cli import placement_table
 
     with output(as_json, "reading") as result:
+        beside = {"operators": operators or None, "graph": graph}
+        if bundle_format(bundle) == RendererManifest.FORMAT:
+            renderer_bundles.explain(result, bundle, beside)
+            return
         if detector_bundles.is_detector_bundle(bundle):
-            detector_bundles.explain(result, bundle, {"operators": operators or None, "graph": graph})
+            detector_bundles.explain(result, bundle, beside)
             return
         manifest = Manifest.load(bundle)
         for role in manifest.files:

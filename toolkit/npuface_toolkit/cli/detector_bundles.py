@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from npuface_runtime.bundle_manifest import FILE_NAME
+from npuface_runtime.bundle_manifest import bundle_format
 from npuface_runtime.detectors.detector_manifest import DetectorManifest
 from npuface_runtime.errors import UserError
 from npuface_toolkit.cli.console import CheckFailedError, Output, table
@@ -27,18 +26,14 @@ def is_detector_checkpoint(name: str) -> bool:
 
 def is_detector_bundle(bundle: Path) -> bool:
     """Whether a folder says that it is a detector's bundle."""
-    try:
-        said = json.loads((bundle / FILE_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(said, dict) and said.get("format") == DetectorManifest.FORMAT
+    return bundle_format(bundle) == DetectorManifest.FORMAT
 
 
-def refuse(what: str, options: Mapping[str, object]) -> None:
+def refuse(what: str, options: Mapping[str, object], is_a: str = "a face detector") -> None:
     """Refuse options that are for landmark networks alone. Raises UserError with those that are given."""
     given = [f"--{name}" for name, value in options.items() if value is not None]
     if given:
-        raise UserError(what, f"it is a face detector, and {', '.join(given)} is for landmark networks", "leave it out")
+        raise UserError(what, f"it is {is_a}, and {', '.join(given)} is for landmark networks", "leave it out")
 
 
 def export(name: str, target: Target, out: Path, uint8_input: bool) -> DetectorManifest:
@@ -53,7 +48,8 @@ def export(name: str, target: Target, out: Path, uint8_input: bool) -> DetectorM
 
 def quantize(result: Output, bundle: Path, calibration: Path, out: Path | None, allow_cpu: Sequence[str]) -> None:
     """A float bundle -> an INT8 bundle. Raises CheckFailedError where the compiler leaves an operator to the CPU."""
-    from npuface_export.detector import cpu_operators, quantize_detector
+    from npuface_export.compiled import cpu_operators
+    from npuface_export.detector import quantize_detector
 
     manifest = quantize_detector(bundle, calibration, out)
     show(result, out or bundle, manifest)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from npuface_toolkit.cli import detector_bundles
+from npuface_runtime.errors import UserError
+from npuface_toolkit.cli import detector_bundles, renderer_bundles
 from npuface_toolkit.cli.bundles import show
 from npuface_toolkit.cli.console import JsonOption, output
 
@@ -28,7 +29,7 @@ def _option(name: str, text: str) -> typer.models.OptionInfo:
 def export(
     model: Annotated[
         str,
-        typer.Argument(help="A checkpoint, the name of a shipped one (student-68, detector-320), or an .onnx model."),
+        typer.Argument(help="A checkpoint, a shipped one (student-68, detector-320, face3d-heads), or an .onnx model."),
     ],
     target: Annotated[str, typer.Option("--target", help="What to deploy to; see npuface targets.")],
     out: Annotated[Path, typer.Option("--out", help="The bundle folder to write.")],
@@ -39,6 +40,10 @@ def export(
     uint8_input: Annotated[
         bool, typer.Option("--uint8-input", help="Let it take pixels from 0 to 255: normalising is its first layer.")
     ] = False,
+    part: Annotated[str | None, typer.Option("--part", help="Of a 3D face model: renderer.")] = None,
+    codes: Annotated[
+        Path | None, typer.Option("--codes", help="The head baked into a renderer; without it, codes enter.")
+    ] = None,
     heatmaps: Annotated[str | None, _option("--heatmaps", "Their tensor: NAME or NAME[0:68].")] = None,
     offsets: Annotated[str | None, _option("--offsets", "Tensors of x- and y-offsets: NAME,NAME.")] = None,
     offset_code: Annotated[str | None, _option("--offset-code", "cells:FACTOR or logit:FACTOR.")] = None,
@@ -52,7 +57,7 @@ def export(
     name: Annotated[str | None, _option("--name", "What the bundle calls it.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Export a checkpoint (of a landmark network or a detector), or an ONNX model with heatmaps, to a float bundle.
+    """Export a checkpoint (landmark network, detector, 3D face model) or an ONNX model with heatmaps to a float bundle.
 
     Example: npuface export student-68 --target litert-cpu --out bundle
     """
@@ -60,10 +65,11 @@ def export(
     from npuface_export.choose import BUDGET
     from npuface_export.export import export_bundle
     from npuface_export.target import target_by_name
+    from npuface_toolkit.face3d.renderer_network import is_renderer_checkpoint
     from npuface_toolkit.foreign_options import read_options
     from npuface_toolkit.student_network import student_network
 
-    about = {
+    about: dict[str, Any] = {
         "heatmaps": heatmaps,
         "offsets": offsets,
         "offset-code": offset_code,
@@ -78,10 +84,18 @@ def export(
     }
     with output(as_json, "exporting") as result:
         chosen = target_by_name(target)
-        if detector_bundles.is_detector_checkpoint(model):
-            detector_bundles.refuse(
-                f"cannot export {model}", about | {"decode": decode, "max-decode-error": max_decode_error}
+        landmarks_only: dict[str, Any] = {"decode": decode, "max-decode-error": max_decode_error}
+        if is_renderer_checkpoint(model):
+            asked = about | landmarks_only | {"uint8-input": uint8_input or None}
+            detector_bundles.refuse(f"cannot export {model}", asked, "a renderer of faces")
+            renderer_bundles.show(result, out, renderer_bundles.export(model, part, chosen, out, codes))
+            return
+        if part or codes:
+            raise UserError(
+                f"cannot export {model} like that", "--part and --codes are for 3D models", "leave them out"
             )
+        if detector_bundles.is_detector_checkpoint(model):
+            detector_bundles.refuse(f"cannot export {model}", about | landmarks_only)
             detector_bundles.show(result, out, detector_bundles.export(model, chosen, out, uint8_input))
             return
         options = read_options(model, about)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from npuface_runtime.bundle_manifest import bundle_format
 from npuface_runtime.errors import UserError
-from npuface_toolkit.cli import detector_bundles
+from npuface_runtime.renderer_manifest import RendererManifest
+from npuface_toolkit.cli import detector_bundles, renderer_bundles
 from npuface_toolkit.cli.bundles import AllowCpuOption, BundleArgument, OutOption, check_placement, show
 from npuface_toolkit.cli.console import CheckFailedError, JsonOption, Output, output, table
 
@@ -31,7 +33,9 @@ def register(app: typer.Typer) -> None:
 
 def quantize(
     bundle: BundleArgument,
-    calibration: Annotated[Path, typer.Option("--calibration", help="A folder of pictures with faces.")],
+    calibration: Annotated[
+        Path | None, typer.Option("--calibration", help="A folder of pictures with faces; a renderer needs none.")
+    ] = None,
     out: OutOption = None,
     decode_type: Annotated[
         str | None,
@@ -66,9 +70,18 @@ def quantize(
     from npuface_export.quantize import quantize_bundle
 
     with output(as_json, "quantizing") as result:
+        asked = {"decode-type": decode_type, "recipe": recipe, "max-shift": max_shift, "data": data}
+        asked |= {"max-nme-increase": max_nme_increase, "diagnose": diagnose or None}
+        if bundle_format(bundle) == RendererManifest.FORMAT:
+            given = asked | {"calibration": calibration}
+            detector_bundles.refuse(
+                f"cannot quantize {bundle}", given, "a renderer of faces, which calibrates on poses"
+            )
+            renderer_bundles.quantize(result, bundle, out, allow_cpu or ())
+            return
+        if calibration is None:
+            raise UserError(f"cannot quantize {bundle}", "no pictures are given", "add --calibration FOLDER")
         if detector_bundles.is_detector_bundle(bundle):
-            asked = {"decode-type": decode_type, "recipe": recipe, "max-shift": max_shift, "data": data}
-            asked |= {"max-nme-increase": max_nme_increase, "diagnose": diagnose or None}
             detector_bundles.refuse(f"cannot quantize {bundle}", asked)
             detector_bundles.quantize(result, bundle, calibration, out, allow_cpu or ())
             return

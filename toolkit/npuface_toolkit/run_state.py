@@ -1,4 +1,4 @@
-"""The state of a detector's training run on disk, so that a killed run goes on where it was."""
+"""The state of a training run on disk, so that a killed run goes on where it was."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from npuface_runtime.errors import UserError
-from npuface_toolkit.detector.config import DetectorTraining
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
-def save_run(path: Path | None, config: DetectorTraining, epoch: int, seconds: float, parts: Mapping[str, Any]) -> None:
-    """Write what comes next and every part's state: to a temporary name, then renamed.
+def save_run(path: Path | None, config: DataclassInstance, done: int, seconds: float, parts: Mapping[str, Any]) -> None:
+    """Write how many epochs or steps are done, and every part's state: to a temporary name, then renamed.
 
     Raises:
         UserError: the file cannot be written.
@@ -24,7 +26,7 @@ def save_run(path: Path | None, config: DetectorTraining, epoch: int, seconds: f
     if path is None:
         return
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    plain = {"config": asdict(config), "epoch": epoch, "seconds": seconds}
+    plain = {"config": asdict(config), "done": done, "seconds": seconds}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(plain | {"parts": {name: part.state_dict() for name, part in parts.items()}}, temporary)
@@ -36,8 +38,9 @@ def save_run(path: Path | None, config: DetectorTraining, epoch: int, seconds: f
         temporary.unlink(missing_ok=True)
 
 
-def load_run(path: Path | None, config: DetectorTraining, parts: Mapping[str, Any]) -> tuple[int, float]:
-    """Bring the parts to where a run of the same configuration was left; the epoch to run next, and the seconds so far.
+def load_run(path: Path | None, config: DataclassInstance, parts: Mapping[str, Any]) -> tuple[int, float]:
+    """Bring the parts to where a run of the same configuration was left; how many epochs or
+    steps are done, and the seconds so far.
 
     Raises:
         UserError: the file is damaged, or another configuration wrote it.
@@ -51,6 +54,6 @@ def load_run(path: Path | None, config: DetectorTraining, parts: Mapping[str, An
             raise UserError(f"cannot resume from {path}", "another configuration wrote it", fix)
         for name, part in parts.items():
             part.load_state_dict(plain["parts"][name])
-        return int(plain["epoch"]), float(plain["seconds"])
+        return int(plain["done"]), float(plain["seconds"])
     except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise UserError(f"cannot resume from {path}", f"it is damaged ({error})", "delete it to start anew") from None

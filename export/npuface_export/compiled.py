@@ -1,0 +1,52 @@
+"""What the bundles of detectors and renderers share: the float half of an INT8 bundle, compilation, the CPU's share.
+
+To converters and compilers both are networks whose only output leaves them as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from npuface_export.calibrated import FLOAT_ROLES
+from npuface_export.compilers import compiler_by_name
+from npuface_export.converters import ModelFiles, converter_by_name
+from npuface_export.target import Target, target_by_name
+from npuface_runtime.bundle_manifest import BundleManifest
+
+M = TypeVar("M", bound=BundleManifest)
+
+
+def float_half(manifest: BundleManifest, bundle: Path, output: tuple[int, int, int]) -> ModelFiles:
+    """The float model of a bundle, which an INT8 bundle keeps beside the other.
+
+    Args:
+        manifest: of the bundle.
+        bundle: its folder.
+        output: channels, height and width of what leaves the network.
+    """
+    roles = FLOAT_ROLES if manifest.precision == "int8" else {role: role for role in FLOAT_ROLES}
+    files = {role: manifest.file(bundle, name) for role, name in roles.items() if name in manifest.files}
+    return converter_by_name(target_by_name(manifest.target).converter).describe(files, output)
+
+
+def compiled(manifest: M, target: Target, files: Mapping[str, Path], folder: Path) -> tuple[M, dict[str, Path]]:
+    """By the vendor's compiler, where the target has one."""
+    if target.compiler is None:
+        return manifest, dict(files)
+    made = compiler_by_name(target.compiler).compile(files[target.compiles], target, folder, [])
+    record: dict[str, Any] = {
+        "placement": made.placement.as_json() if made.placement else None,
+        "estimate": made.estimate.as_json() if made.estimate else None,
+        "tools": {**cast(Any, manifest).tools, target.compiler: made.version},
+    }
+    return cast(M, replace(cast(Any, manifest), **record)), {**files, "device": made.artifact}
+
+
+def cpu_operators(manifest: BundleManifest, allowed: Sequence[str] = ()) -> list[str]:
+    """Operators that an NPU's bundle leaves to the CPU and that are not allowed there."""
+    if manifest.placement is None or not target_by_name(manifest.target).is_npu:
+        return []
+    return [name for name in manifest.placement["cpu_operators"] if name not in allowed]

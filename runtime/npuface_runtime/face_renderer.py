@@ -1,0 +1,96 @@
+"""A pose in, a picture of a face out: a renderer's bundle on its engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npuface_runtime.engines import Session, open_session
+from npuface_runtime.errors import UserError
+from npuface_runtime.ray_encoding import network_input
+from npuface_runtime.renderer_manifest import RendererManifest
+
+Code = NDArray[np.float32]
+
+
+class FaceRenderer:
+    """An open renderer. A context manager; use it from one thread at a time.
+
+    with FaceRenderer("bundle") as renderer:
+        picture = renderer.render(yaw=20)
+
+    Attributes:
+        manifest: of the bundle.
+        description: what runs where, in one sentence.
+    """
+
+    def __init__(self, bundle: str | Path, threads: int = 1) -> None:
+        """Open a bundle.
+
+        Args:
+            bundle: a folder made by npuface export --part renderer.
+            threads: CPU threads of the engine.
+
+        Raises:
+            UserError: it is no renderer's bundle, it is damaged, or its engine is not installed.
+        """
+        self.manifest = RendererManifest.load(bundle)
+        files = {r: self.manifest.file(bundle, r) for r in ("model", "weights") if r in self.manifest.files}
+        self._session = open_session(self.manifest.engine, files, threads, [self.manifest.outputs[0].name])
+        inside = [(spec.shape, spec.dtype) for spec in (self._session.input, *self._session.outputs)]
+        described = [(info.shape, info.dtype) for info in (self.manifest.input, *self.manifest.outputs)]
+        if inside != described:
+            self.close()
+            why = f"its model's tensors are {inside}, its manifest says {described}"
+            raise UserError(f"the bundle {bundle} is damaged", why, "export it again")
+        name, precision, target = self.manifest.name, self.manifest.precision, self.manifest.target
+        self.description = f"{name} ({precision}) for {target} runs on {self._session.description}"
+
+    def render(
+        self, yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0, codes: tuple[Code, Code] | None = None
+    ) -> NDArray[np.uint8]:
+        """The face as a camera at that pose sees it: RGB [size, size, 3].
+
+        Args:
+            yaw, pitch, roll: degrees; zero is the frontal view (see ray_encoding).
+            codes: Zs and Za, vectors; only where the bundle takes them.
+
+        Raises:
+            UserError: the pose is out of range, or the codes do not fit the bundle.
+            EngineError: the engine failed.
+        """
+        entered = network_input(self.manifest.renderer, (yaw, pitch, roll), codes)
+        return np.asarray(np.rint(run_renderer(self.manifest, self._session, entered) * 255), np.uint8)
+
+    def close(self) -> None:
+        """Let go of the model. Closing twice is harmless."""
+        self._session.close()
+
+    def __enter__(self) -> FaceRenderer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def run_renderer(manifest: RendererManifest, session: Session, entered: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A renderer's picture [size, size, 3], RGB in 0..1, for its float32 NCHW input, whatever its tensors' types."""
+    info, out = manifest.input, manifest.outputs[0]
+    if info.layout == "NHWC":
+        entered = np.ascontiguousarray(entered.transpose(0, 2, 3, 1))
+    if info.scale is not None and info.zero_point is not None:
+        limits = np.iinfo(info.dtype)
+        stored = np.rint(entered / info.scale) + info.zero_point
+        (made,) = session.run(stored.clip(limits.min, limits.max).astype(info.dtype))
+    else:
+        (made,) = session.run(entered)
+    picture = made.astype(np.float32)
+    if out.scale is not None and out.zero_point is not None:
+        picture = (picture - out.zero_point) * np.float32(out.scale)
+    picture = picture[0] if out.layout == "NHWC" else picture[0].transpose(1, 2, 0)
+    return np.asarray(picture.clip(0, 1), np.float32)

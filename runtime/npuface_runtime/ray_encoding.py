@@ -1,0 +1,195 @@
+"""The host half of a renderer: a pose of the camera -> the one tensor that enters the network.
+
+Angles in degrees, all zero is the frontal view: positive yaw moves the camera to the right of the picture, positive
+pitch up, positive roll turns it counter-clockwise. With n x n rays, row by row from the top left corner:
+
+    u = (2 (column + 0.5) / n - 1) tan_half        v = (1 - 2 (row + 0.5) / n) tan_half
+    direction = rotation (u, v, -1) / |(u, v, -1)|  origin = rotation (0, 0, distance)
+    encode(p)[6 k + 0..2] = sin(2^k pi/2 p)         encode(p)[6 k + 3..5] = cos(2^k pi/2 p)
+
+Every value of that tensor lies in [-1, 1]: in INT8 it has one scale, and sines never run on the NPU.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npuface_runtime.errors import UserError
+
+Array = NDArray[np.float32]
+KINDS = ("field", "light-field")
+CODE_RANGE = 4.0
+"""Codes are drawn from N(0, 1) and enter divided by this, so that they share the scale of the encodings."""
+_MAX = {"grid": 256, "samples": 256, "point_frequencies": 10, "direction_frequencies": 10, "shape_codes": 1024}
+_ROWS_BESIDE = 2
+"""Rows of a field's tensor below the samples: the plate and the view."""
+
+
+@dataclass(frozen=True)
+class RendererRecord:
+    """What a manifest says of a renderer.
+
+    Attributes:
+        kind: "field", whose network marches along samples of rays, or "light-field", which sees whole rays.
+        grid: rays a side.
+        samples: points on a ray.
+        size: side of the picture in pixels.
+        distance: from the camera to the middle of the head, in half sides of the box [-1, 1]^3 around it.
+        tan_half: tangent of half the field of view.
+        point_frequencies, direction_frequencies: octaves of the encodings.
+        max_yaw, max_pitch, max_roll: degrees to either side that the networks were trained and compared on.
+        shape_codes, appearance_codes: lengths of the codes that enter; 0 where one identity is baked in.
+    """
+
+    kind: str
+    grid: int
+    samples: int
+    size: int
+    distance: float
+    tan_half: float
+    point_frequencies: int
+    direction_frequencies: int
+    max_yaw: float
+    max_pitch: float
+    max_roll: float
+    shape_codes: int = 0
+    appearance_codes: int = 0
+
+    @property
+    def takes_codes(self) -> bool:
+        """Whether the identity enters with every picture."""
+        return self.shape_codes > 0
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        """Shape of the network's input, NCHW.
+
+        A field: rows 0..S-1 are the encoded samples with the mask as channel 6L, row S the plate, row S + 1 the view,
+        row S + 2 the codes where they enter, one in each of its first columns; what they do not fill is zero.
+        A light field: one row, the encodings of all points of a ray.
+        """
+        rays, channels = self.grid**2, 6 * self.point_frequencies
+        if self.kind == "light-field":
+            return (1, channels * self.samples, 1, rays)
+        wide = max(channels + 1, self.shape_codes, self.appearance_codes)
+        return (1, wide, self.samples + _ROWS_BESIDE + self.takes_codes, rays)
+
+
+def wrong_renderer(record: RendererRecord) -> str | None:
+    """Why a record cannot be used, before anything is allocated by its numbers; None if it can."""
+    if record.kind not in KINDS:
+        return f"its renderer is of kind {record.kind!r}, not one of {', '.join(KINDS)}"
+    for name, largest in _MAX.items():
+        least = 0 if name == "shape_codes" else 1
+        if not least <= getattr(record, name) <= largest:
+            return f"its renderer's {name} is {getattr(record, name)}, not {least} to {largest}"
+    if (record.appearance_codes > 0) != record.takes_codes or record.appearance_codes > _MAX["shape_codes"]:
+        return "one of its renderer's codes enters without the other"
+    if record.kind == "field" and record.direction_frequencies > record.point_frequencies:
+        return "its renderer encodes directions finer than points"
+    if record.grid == 1:
+        return "its renderer has one ray"
+    if not (record.distance > 1 and 0 < record.tan_half < 2):
+        return f"its renderer's camera is {record.distance} away with a tangent of {record.tan_half}"
+    if not all(0 <= limit <= 180 for limit in (record.max_yaw, record.max_pitch, record.max_roll)):
+        return "its renderer's pose limits are not within 0 to 180 degrees"
+    return None
+
+
+def check_pose(record: RendererRecord, yaw: float, pitch: float, roll: float) -> None:
+    """Refuse a pose that the renderer was not made for.
+
+    Raises:
+        UserError: an angle is not finite or beyond the record's limits.
+    """
+    limits = (("yaw", yaw, record.max_yaw), ("pitch", pitch, record.max_pitch), ("roll", roll, record.max_roll))
+    for name, angle, limit in limits:
+        if not math.isfinite(angle):
+            raise UserError(f"cannot render at {name} {angle}", "it is no finite number", "give degrees")
+        if abs(angle) > limit:
+            why = f"this renderer was made for {-limit:g} to {limit:g} degrees"
+            raise UserError(f"cannot render at {name} {angle:g}", why, f"give a {name} within them")
+
+
+def rotation(yaw: float, pitch: float, roll: float) -> Array:
+    """Ry(yaw) Rx(-pitch) Rz(roll) [3, 3], degrees: columns are the camera's axes in the world."""
+    (cy, sy), (cp, sp), (cr, sr) = ((math.cos(a), math.sin(a)) for a in map(math.radians, (yaw, pitch, roll)))
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_x = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
+    about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
+    return np.asarray(about_y @ about_x @ about_z, np.float32)
+
+
+def encode(points: Array, frequencies: int) -> Array:
+    """Positional encoding [3, ...] -> [6 frequencies, ...] (NeRF, equation 4)."""
+    octaves = [np.float32(2.0**k * math.pi / 2) * points for k in range(frequencies)]
+    return np.concatenate([part for scaled in octaves for part in (np.sin(scaled), np.cos(scaled))])
+
+
+def cast(record: RendererRecord, turned: Array) -> tuple[Array, Array]:
+    """Samples [3, S, R] and unit directions [3, R] of the rays of a camera with that rotation, in the world."""
+    uv = _plane(record.grid) * np.float32(record.tan_half)
+    rays = np.concatenate([uv, -np.ones((1, uv.shape[1]), np.float32)])
+    rays = turned @ (rays / np.linalg.norm(rays, axis=0))
+    steps = (np.arange(record.samples, dtype=np.float32) + 0.5) * (2.0 / record.samples)
+    depths = (record.distance - 1 + steps).astype(np.float32)
+    origin = turned[:, 2] * np.float32(record.distance)
+    return origin[:, None, None] + depths[None, :, None] * rays[:, None], rays
+
+
+def network_input(
+    record: RendererRecord, pose: tuple[float, float, float], codes: tuple[Array, Array] | None = None
+) -> Array:
+    """The float32 input of the network, NCHW (see RendererRecord.input_shape).
+
+    Args:
+        record: of a checked manifest.
+        pose: yaw, pitch and roll in degrees.
+        codes: Zs and Za, where the record takes them.
+
+    Raises:
+        UserError: the pose is out of range, or the codes are missing, of another length, or not finite.
+    """
+    check_pose(record, *pose)
+    _check_codes(record, codes)
+    points, rays = cast(record, rotation(*pose))
+    encoded = encode(points, record.point_frequencies)
+    if record.kind == "light-field":
+        return np.ascontiguousarray(encoded.transpose(1, 0, 2).reshape(record.input_shape))
+    samples, channels = record.samples, len(encoded)
+    entered = np.zeros(record.input_shape, np.float32)
+    entered[0, :channels, :samples] = encoded
+    entered[0, channels, :samples] = np.abs(points).max(0) <= 1
+    plate = np.concatenate([_plane(record.grid), np.zeros((1, record.grid**2), np.float32)])
+    entered[0, :channels, samples] = encode(plate, record.point_frequencies)
+    entered[0, : 6 * record.direction_frequencies, samples + 1] = encode(rays, record.direction_frequencies)
+    for column, code in enumerate(codes or ()):
+        entered[0, : len(code), samples + 2, column] = np.clip(code / CODE_RANGE, -1, 1)
+    return entered
+
+
+def _check_codes(record: RendererRecord, codes: tuple[Array, Array] | None) -> None:
+    wanted = (record.shape_codes, record.appearance_codes)
+    if not record.takes_codes:
+        if codes is not None:
+            raise UserError("cannot give this renderer codes", "one identity is baked into it", "leave the codes out")
+        return
+    found = tuple(code.shape for code in codes) if codes is not None else None
+    if codes is None or found != tuple((length,) for length in wanted):
+        raise UserError(
+            "cannot render with these codes",
+            f"their shapes are {found}, this renderer takes {wanted[0]} of shape and {wanted[1]} of appearance",
+            "give both codes as vectors of these lengths",
+        )
+    if not all(np.isfinite(code).all() for code in codes):
+        raise UserError("cannot render with these codes", "they are not all finite", "give numbers drawn from N(0, 1)")
+
+
+def _plane(grid: int) -> Array:
+    """The rays' places in the picture, x right and y up in (-1, 1) [2, grid^2]."""
+    line = ((2 * np.arange(grid) + 1) / grid - 1).astype(np.float32)
+    return np.stack([np.tile(line, grid), -np.repeat(line, grid)])

@@ -1,0 +1,227 @@
+"""A renderer on its way to a device: host half, export, INT8, placement, refusals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small import SHAPE, small_model
+from torch import Tensor, nn
+from torch.nn import functional
+
+from npuface_export.compiled import cpu_operators
+from npuface_export.renderer import RendererNetwork, export_renderer, extreme_poses, quantize_renderer
+from npuface_export.target import target_by_name
+from npuface_runtime import Landmarker
+from npuface_runtime.errors import UserError
+from npuface_runtime.face_renderer import FaceRenderer
+from npuface_runtime.ray_encoding import CODE_RANGE, network_input, wrong_renderer
+from npuface_runtime.renderer_manifest import RendererManifest
+from npuface_toolkit.face3d.light_field import LightField, LightFieldConfig, distil, light_field_input
+from npuface_toolkit.face3d.packed import PackedRenderer, field_record
+from npuface_toolkit.face3d.pose import Pose, camera_to_world
+from npuface_toolkit.face3d.rays import ray_inputs
+from npuface_toolkit.face3d.turn import render_turn, yaws_of
+
+ENGINES = ("onnxruntime-cpu", "openvino-cpu", "litert-cpu")
+GENERATOR = small_model().generator
+
+
+def codes(seed: int = 0) -> tuple[Tensor, Tensor]:
+    torch.manual_seed(seed)
+    return torch.randn(1, SHAPE.shape_codes, 1, 1), torch.randn(1, SHAPE.appearance_codes, 1, 1)
+
+
+def baked() -> RendererNetwork:
+    return RendererNetwork("small", PackedRenderer(GENERATOR, codes()), field_record(GENERATOR, False))
+
+
+@torch.no_grad()
+def plain(pose: tuple[float, float, float], given: tuple[Tensor, Tensor]) -> np.ndarray:  # type: ignore[type-arg]
+    """The plain torch renderer: encodings and volume rendering in torch."""
+    rgb: Tensor = GENERATOR(*ray_inputs(camera_to_world([Pose(*pose)]), SHAPE.rays), *given)
+    return rgb[0].permute(1, 2, 0).numpy()
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("renderer") / "bundle"
+    export_renderer(baked(), target_by_name("onnxruntime-cpu"), out)
+    return out
+
+
+@pytest.mark.parametrize("target", ENGINES)
+def test_every_engine_renders_what_torch_does(target: str, tmp_path: Path) -> None:
+    manifest = export_renderer(baked(), target_by_name(target), tmp_path / "b")
+    assert manifest.parity is not None
+    assert manifest.parity["max_abs"] <= 1e-4
+    with FaceRenderer(tmp_path / "b") as renderer:
+        for pose in ((45.0, 20.0, 0.0), (-45.0, -20.0, 10.0)):
+            made = renderer.render(*pose).astype(np.float64) / 255
+            assert np.abs(made - plain(pose, codes())).max() <= 0.5 / 255 + 1e-4
+
+
+def test_the_head_can_enter_with_every_picture(tmp_path: Path) -> None:
+    network = RendererNetwork("small", PackedRenderer(GENERATOR, None), field_record(GENERATOR, True))
+    export_renderer(network, target_by_name("onnxruntime-cpu"), tmp_path / "b")
+    zs, za = (code.clamp(-CODE_RANGE, CODE_RANGE) for code in codes(5))
+    vectors = (zs.flatten().numpy(), za.flatten().numpy())
+    with FaceRenderer(tmp_path / "b") as renderer:
+        made = renderer.render(20, codes=vectors).astype(np.float64) / 255
+        assert np.abs(made - plain((20, 0, 0), (zs, za))).max() <= 0.5 / 255 + 1e-4
+        with pytest.raises(UserError, match="4 of shape and 40 of appearance"):
+            renderer.render(0)
+        with pytest.raises(UserError, match="not all finite"):
+            renderer.render(0, codes=(vectors[0] * np.nan, vectors[1]))
+
+
+def test_the_box_mask_matters_at_the_edge() -> None:
+    """Without it, what lies outside the box shows: the comparison at extreme poses would notice."""
+    record = field_record(GENERATOR, False)
+    entered = network_input(record, (45.0, 20.0, 0.0))
+    unmasked = entered.copy()
+    unmasked[0, 6 * record.point_frequencies, : record.samples] = 1
+    with torch.no_grad():
+        one, other = (baked().module(torch.from_numpy(x)) for x in (entered, unmasked))
+    assert float((one - other).abs().max()) > 1e-3
+
+
+def test_a_wrong_network_is_noticed(tmp_path: Path) -> None:
+    """The parity is asserted against the module that is exported: one that adds noise cannot pass."""
+
+    class Noisy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = baked().module
+            self.calls = 0
+
+        def forward(self, entered: Tensor) -> Tensor:
+            self.calls += 1
+            picture: Tensor = self.inner(entered)
+            return picture + 1e-3 * (self.calls > 3)
+
+    with pytest.raises(UserError, match="differs by 1"):
+        export_renderer(replace(baked(), module=Noisy()), target_by_name("onnxruntime-cpu"), tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("target", ["ethos-u55-256", "ethos-u85-256"])
+def test_all_of_it_runs_on_the_npu(target: str, tmp_path: Path) -> None:
+    export_renderer(baked(), target_by_name(target), tmp_path / "b")
+    manifest = quantize_renderer(tmp_path / "b")
+    assert cpu_operators(manifest) == []
+    assert manifest.placement is not None
+    assert manifest.placement["npu"] > 30
+    assert manifest.estimate is not None
+    assert manifest.fidelity is not None
+    assert manifest.fidelity["min_psnr_db"] > 40
+    with FaceRenderer(tmp_path / "b") as renderer:
+        assert np.abs(renderer.render(30) / 255 - plain((30, 0, 0), codes())).mean() < 0.02
+
+
+def test_an_operator_that_the_npu_lacks_is_reported(tmp_path: Path) -> None:
+    """Bilinear enlargement by four, which the renderer avoids: Ethos-U leaves it to the CPU."""
+
+    class Bilinear(nn.Module):
+        def forward(self, entered: Tensor) -> Tensor:
+            small = entered[:, :3, :8, :8].sigmoid()
+            return functional.interpolate(small, scale_factor=4.0, mode="bilinear", align_corners=False)
+
+    record = replace(field_record(GENERATOR, False), samples=6)
+    export_renderer(RendererNetwork("b", Bilinear(), record), target_by_name("ethos-u55-256"), tmp_path / "b")
+    manifest = quantize_renderer(tmp_path / "b")
+    assert cpu_operators(manifest) == ["RESIZE_BILINEAR"]
+    assert cpu_operators(manifest, ["RESIZE_BILINEAR"]) == []
+
+
+def test_a_light_field_learns_its_teacher(tmp_path: Path) -> None:
+    config = LightFieldConfig(replace(SHAPE.rays, samples=4), 24, 1, 12, steps=150, batch=8)
+    field, found = distil(GENERATOR, codes(), config)
+    _, before = distil(GENERATOR, codes(), replace(config, steps=1))
+    assert found["psnr_db"] > before["psnr_db"] + 5
+    network = RendererNetwork("light", field, field.record())
+    assert wrong_renderer(network.record) is None
+    export_renderer(network, target_by_name("onnxruntime-cpu"), tmp_path / "b")
+    entered = light_field_input(camera_to_world([Pose(20, 5)]), config.rays)
+    np.testing.assert_allclose(network_input(network.record, (20, 5, 0)), entered.numpy(), atol=2e-5)
+    with FaceRenderer(tmp_path / "b") as renderer, torch.no_grad():
+        wanted = field(entered)[0].permute(1, 2, 0).numpy()
+        assert np.abs(renderer.render(20, 5) / 255 - wanted).max() <= 0.5 / 255 + 1e-4
+    assert isinstance(field, LightField)
+
+
+def test_poses_at_the_limits_are_compared() -> None:
+    poses = extreme_poses(field_record(GENERATOR, False))
+    assert {abs(yaw) for yaw, _, _ in poses} >= {0, 45}
+    assert {abs(pitch) for _, pitch, _ in poses} >= {0, 20}
+
+
+@pytest.mark.parametrize(
+    ("pose", "why"),
+    [((46.0, 0.0), "-45 to 45"), ((0.0, -21.0), "-20 to 20"), ((float("nan"), 0.0), "no finite number")],
+)
+def test_a_pose_out_of_range_is_refused(bundle: Path, pose: tuple[float, float], why: str) -> None:
+    with FaceRenderer(bundle) as renderer, pytest.raises(UserError, match=why):
+        renderer.render(*pose)
+
+
+def test_codes_for_a_baked_head_are_refused(bundle: Path) -> None:
+    with FaceRenderer(bundle) as renderer, pytest.raises(UserError, match="baked"):
+        renderer.render(0, codes=(np.zeros(4, np.float32), np.zeros(40, np.float32)))
+
+
+def test_a_bundle_of_another_kind_is_refused(bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="a renderer of faces"):
+        Landmarker(bundle)
+    (tmp_path / "manifest.json").write_text('{"format": "npuface-bundle", "version": 1}')
+    with pytest.raises(UserError, match="a landmark network"):
+        FaceRenderer(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"kind": "mesh"}, "kind 'mesh'"),
+        ({"grid": 1 << 20}, "grid"),
+        ({"samples": 0}, "samples"),
+        ({"appearance_codes": 3}, "without the other"),
+        ({"distance": 0.5}, "camera"),
+        ({"max_yaw": 400.0}, "limits"),
+        ({"size": 16}, "shape"),
+    ],
+)
+def test_a_manifest_that_contradicts_itself_is_refused(bundle: Path, change: dict[str, object], why: str) -> None:
+    raw = RendererManifest.load(bundle).as_json()
+    raw["renderer"] = raw["renderer"] | change
+    with pytest.raises(UserError, match=why):
+        RendererManifest.from_json(raw)
+
+
+def test_a_turn_is_rendered(bundle: Path, tmp_path: Path) -> None:
+    done = render_turn(bundle, tmp_path / "turn.png", "-30..30", 0.0, 5, 0, 1)
+    assert done["frames"] == 5
+    assert done["median_ms"] > 0
+    import cv2
+
+    assert cv2.imread(str(tmp_path / "turn.png")).shape == (32, 160, 3)
+    render_turn(bundle, tmp_path / "turn.mp4", "-30..30", 0.0, 5, 0, 1)
+    assert int(cv2.VideoCapture(str(tmp_path / "turn.mp4")).get(cv2.CAP_PROP_FRAME_COUNT)) == 8
+
+
+@pytest.mark.parametrize(
+    ("out", "yaw", "why"),
+    [
+        ("a.gif", "0", "does not end in"),
+        ("gone/a.png", "0", "no folder"),
+        ("a.png", "left", "no range"),
+        ("a.png", "-80..80", "-45 to 45"),
+    ],
+)
+def test_a_turn_that_cannot_be_is_refused(bundle: Path, tmp_path: Path, out: str, yaw: str, why: str) -> None:
+    with pytest.raises(UserError, match=why):
+        render_turn(bundle, tmp_path / out, yaw, 0.0, 3, 0, 1)
+    assert list(tmp_path.iterdir()) == []
+    assert yaws_of("20", 9) == [20.0]

@@ -1,0 +1,115 @@
+"""Batches for the 3D model: a picture that gives the codes, and a picture of the same head that is to be rendered.
+
+Every batch is drawn from the seed and the number of its step, so that a resumed run sees what the whole run would.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from npuface_toolkit.face3d.config import Face3dTraining
+from npuface_toolkit.face3d.head_views import HeadViews
+from npuface_toolkit.face3d.photos import Photos
+
+Arrays = tuple[NDArray[Any], ...]
+_SOLID_POINTS = 384
+_SAME_VIEW = 0.3
+"""Share of the pairs whose two pictures are one, or that picture and its mirror image."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B pairs, the first H of procedural heads, whose geometry is known.
+
+    Attributes:
+        source, target: RGB in 0..1 [B, 3, n, n]: where the codes come from, and what is to be rendered.
+        source_pose, pose: of both, yaw, pitch and roll in degrees [B, 3].
+        depth, opacity: of the targets of the heads [H, 1, g, g].
+        points, inside: places in the heads' box [H, 3, P], and whether they lie in the head [H, P].
+    """
+
+    source: Tensor
+    target: Tensor
+    source_pose: Tensor
+    pose: Tensor
+    depth: Tensor
+    opacity: Tensor
+    points: Tensor
+    inside: Tensor
+
+    @property
+    def heads(self) -> int:
+        """H."""
+        return len(self.depth)
+
+
+class Batches:
+    """Draws batches.
+
+    Args:
+        heads, photos: to draw from; one of them may be empty.
+        config: batch size, shares and seed.
+    """
+
+    def __init__(self, heads: HeadViews | None, photos: Photos | None, config: Face3dTraining) -> None:
+        self.heads, self.photos, self.config = heads, photos, config
+        share = config.photos if heads and photos else float(bool(photos))
+        self.from_photos = round(config.batch * share)
+
+    def draw(self, step: int) -> Batch:
+        """The batch of a step."""
+        random = np.random.default_rng((self.config.seed, step))
+        parts = []
+        count = self.config.batch - self.from_photos
+        empty = np.zeros((0, 1, 1, 1), np.float32)
+        geometry: Arrays = (empty, empty, np.zeros((0, 3, 1), np.float32), np.zeros((0, 1), np.float32))
+        if self.heads and count:
+            pairs, geometry = _of_heads(self.heads, count, random)
+            parts.append(pairs)
+        if self.photos and self.from_photos:
+            parts.append(_of_photos(self.photos, self.from_photos, random))
+        source, target, source_pose, pose = (np.concatenate(part) for part in zip(*parts, strict=True))
+        tensors = (_picture(source), _picture(target), torch.from_numpy(source_pose), torch.from_numpy(pose))
+        return Batch(*tensors, *(torch.from_numpy(part) for part in geometry))
+
+
+def _picture(rgb: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(rgb).permute(0, 3, 1, 2).float() / 255
+
+
+def _of_heads(heads: HeadViews, count: int, random: np.random.Generator) -> tuple[Arrays, Arrays]:
+    """Pairs of views, and the geometry of the second."""
+    who = random.integers(0, len(heads), count)
+    views = heads.rgb.shape[1]
+    first = random.integers(0, views, count)
+    second = (first + random.integers(1, max(views, 2), count) * (random.random(count) > _SAME_VIEW)) % views
+    chosen = random.integers(0, heads.points.shape[1], (count, _SOLID_POINTS))
+    geometry = (
+        heads.depth[who, second][:, None].astype(np.float32),
+        heads.opacity[who, second][:, None].astype(np.float32),
+        heads.points[who[:, None], chosen].transpose(0, 2, 1).astype(np.float32),
+        heads.inside[who[:, None], chosen].astype(np.float32),
+    )
+    pairs = (heads.rgb[who, first], heads.rgb[who, second], heads.poses[who, first], heads.poses[who, second])
+    return pairs, geometry
+
+
+def _of_photos(photos: Photos, count: int, random: np.random.Generator) -> Arrays:
+    """Photographs or their mirror images, rendered as they are, or as the other of both."""
+    who = random.integers(0, len(photos), count)
+    rgb, poses = photos.rgb[who], photos.poses[who]
+    mirrored = random.random(count) < 0.5
+    other = mirrored ^ (random.random(count) < _SAME_VIEW)
+
+    def seen(flip: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any]]:
+        turned = np.where(flip[:, None, None, None], rgb[:, :, ::-1], rgb)
+        return turned, np.where(flip[:, None], poses * np.array([-1, 1, -1], np.float32), poses)
+
+    (source, source_pose), (target, pose) = seen(mirrored), seen(other)
+    return source, target, source_pose, pose

@@ -1,0 +1,58 @@
+"""The codes of one head in a file: what a reconstruction found, and what an export bakes in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from npuface_runtime.errors import UserError
+from npuface_toolkit.face3d.generator import GeneratorConfig
+
+FORMAT = "npuface-head-codes-1"
+Codes = tuple[Tensor, Tensor]
+"""Zs and Za, each [1, Z, 1, 1]."""
+
+
+def save_codes(path: Path, codes: Codes) -> None:
+    """Write the codes: to a temporary name first, then renamed.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        zs, za = (code.detach().flatten().contiguous() for code in codes)
+        save_file({"zs": zs, "za": za}, temporary, {"format": FORMAT})
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot write {path}", str(error), "check the disk and the folder's permissions") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_codes(path: Path, config: GeneratorConfig) -> Codes:
+    """Read the codes of a head for a generator of that shape.
+
+    Raises:
+        UserError: the file is missing or something else, or its codes are of another length or not finite.
+    """
+    what, fix = f"cannot read the codes {path}", "give the .codes.safetensors that npuface reconstruct wrote"
+    try:
+        with safe_open(path, framework="pt") as file:
+            if (file.metadata() or {}).get("format") != FORMAT:
+                raise UserError(what, "it holds something else", fix)
+            zs, za = file.get_tensor("zs"), file.get_tensor("za")
+    except (SafetensorError, OSError) as error:
+        raise UserError(what, str(error), fix) from None
+    lengths, wanted = (tuple(zs.shape), tuple(za.shape)), (config.shape_codes, config.appearance_codes)
+    if lengths != ((wanted[0],), (wanted[1],)):
+        why = f"its codes are {lengths}, the model takes {wanted[0]} of shape and {wanted[1]} of appearance"
+        raise UserError(what, why, "give codes that this model made")
+    if not bool(torch.isfinite(zs).all() and torch.isfinite(za).all()):
+        raise UserError(what, "a code is not finite", fix)
+    return zs.reshape(1, -1, 1, 1), za.reshape(1, -1, 1, 1)

@@ -1,0 +1,108 @@
+"""Checkpoints of the 3D face model: a safetensors file whose metadata says which networks it holds."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from npuface_runtime.errors import UserError
+from npuface_toolkit.face3d.generator import Generator, GeneratorConfig
+from npuface_toolkit.face3d.image_encoder import ImageEncoder
+
+FORMAT = "npuface-face3d-1"
+_SHIPPED = Path(__file__).parent.parent / "weights"
+
+
+@dataclass(frozen=True)
+class Face3d:
+    """The networks of a checkpoint, in evaluation mode.
+
+    Attributes:
+        generator: pose and codes -> picture.
+        encoder: picture -> codes and pose.
+        facts: how they were trained and measured, for people.
+    """
+
+    generator: Generator
+    encoder: ImageEncoder
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def new_face3d(config: GeneratorConfig) -> Face3d:
+    """Both networks with random weights."""
+    model = Face3d(Generator(config), ImageEncoder(config.shape_codes, config.appearance_codes))
+    for network in (model.generator, model.encoder):
+        network.initialise()
+    return model
+
+
+def save_face3d(path: Path, model: Face3d) -> None:
+    """Write a checkpoint: to a temporary name first, then renamed, so that no half file is left.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    about = {"config": model.generator.config.as_dict(), "facts": dict(model.facts)}
+    weights = _named("generator", model.generator.state_dict()) | _named("encoder", model.encoder.state_dict())
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(weights, temporary, {"format": FORMAT, "about": json.dumps(about)})
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot write {path}", str(error), "check the disk and the folder's permissions") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_face3d(name: str) -> Face3d:
+    """The networks of a checkpoint: a path, or the name of a shipped model such as `face3d-heads`.
+
+    Raises:
+        UserError: the file is missing, damaged, no checkpoint of a 3D face model, or of another layout.
+    """
+    shipped = _SHIPPED / f"{name}.safetensors"
+    path = shipped if "/" not in name and not Path(name).is_file() and shipped.is_file() else Path(name)
+    what, fix = f"cannot open the checkpoint {name}", "give face3d-heads or one made by npuface train-face3d"
+    if not path.is_file():
+        raise UserError(what, "there is no such file", fix)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError) as error:
+        raise UserError(what, f"it is no safetensors file ({error})", fix) from None
+    if metadata.get("format") != FORMAT:
+        raise UserError(what, f"it says its format is {metadata.get('format')}, not {FORMAT}", fix)
+    try:
+        about = json.loads(metadata["about"])
+        built = new_face3d(GeneratorConfig.from_dict(about["config"]))
+        built.generator.load_state_dict(_part("generator", weights))
+        built.encoder.load_state_dict(_part("encoder", weights))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(what, f"its weights and its description disagree ({reason})", fix) from None
+    return Face3d(built.generator.eval(), built.encoder.eval(), about.get("facts", {}))
+
+
+def metadata_of(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself. Raises SafetensorError or OSError where it is none."""
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {})
+
+
+def _named(part: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{part}.{key}": weight.contiguous() for key, weight in weights.items()}
+
+
+def _part(part: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    prefix = f"{part}."
+    return {key.removeprefix(prefix): weight for key, weight in weights.items() if key.startswith(prefix)}

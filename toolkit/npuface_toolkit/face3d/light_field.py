@@ -1,0 +1,155 @@
+"""A light-field student: whole rays in, a picture out, without marching along them (MobileR2L, Cao et al., CVPR 2023).
+
+It learns one head from the generator that renders it, and costs a fraction of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from npuface_runtime.ray_encoding import RendererRecord
+from npuface_toolkit.face3d.codes_file import Codes
+from npuface_toolkit.face3d.generator import Generator
+from npuface_toolkit.face3d.initial import keep_variance
+from npuface_toolkit.face3d.neural_renderer import SCALE, NeuralRenderer
+from npuface_toolkit.face3d.packed import MAX_PITCH, MAX_ROLL, MAX_YAW
+from npuface_toolkit.face3d.pose import rotations
+from npuface_toolkit.face3d.rays import RayConfig, cast, encode, ray_inputs
+from npuface_toolkit.schedule import cosine
+
+_log = logging.getLogger("npuface.train")
+
+
+@dataclass(frozen=True)
+class LightFieldConfig:
+    """Shape and distillation of a light field.
+
+    Attributes:
+        rays: the teacher's camera; `samples` are the points of a ray that enter.
+        width, blocks: channels, and residual blocks of two 1x1 convolutions.
+        picture_width: channels of the enlarging layers.
+        steps, batch, rate: of Adam, on poses drawn evenly within the limits of exported renderers.
+        seed: of weights and poses.
+    """
+
+    rays: RayConfig
+    width: int = 96
+    blocks: int = 2
+    picture_width: int = 48
+    steps: int = 3000
+    batch: int = 16
+    rate: float = 2e-3
+    seed: int = 0
+
+
+class LightField(nn.Module):
+    """Encoded points of rays [B, 6L S, 1, R] -> RGB in 0..1 [B, 3, n, n]."""
+
+    def __init__(self, config: LightFieldConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.first = nn.Conv2d(config.rays.channels * config.rays.samples, config.width, 1)
+        self.inner = nn.ModuleList(nn.Conv2d(config.width, config.width, 1) for _ in range(2 * config.blocks))
+        self.project = nn.Conv2d(config.width, config.picture_width, 1)
+        self.renderer = NeuralRenderer(config.picture_width)
+        for layer in (
+            self.first,
+            *self.inner,
+            self.project,
+            self.renderer.first,
+            self.renderer.second,
+            self.renderer.third,
+        ):
+            keep_variance(layer)
+
+    def forward(self, rays: Tensor) -> Tensor:
+        """The picture."""
+        hidden = functional.relu(self.first(rays))
+        for block in range(self.config.blocks):
+            one, other = self.inner[2 * block], self.inner[2 * block + 1]
+            hidden = functional.relu(hidden + other(functional.relu(one(hidden))))
+        grid = self.config.rays.grid
+        features = self.project(hidden)
+        picture: Tensor = self.renderer(features.reshape(features.shape[0], features.shape[1], grid, grid))
+        return picture
+
+    def record(self) -> RendererRecord:
+        """What the manifest says of it."""
+        rays = self.config.rays
+        return RendererRecord(
+            "light-field",
+            rays.grid,
+            rays.samples,
+            SCALE * rays.grid,
+            rays.distance,
+            rays.tan_half,
+            rays.point_frequencies,
+            rays.direction_frequencies,
+            MAX_YAW,
+            MAX_PITCH,
+            MAX_ROLL,
+        )
+
+
+def light_field_input(rotation: Tensor, rays: RayConfig) -> Tensor:
+    """What enters, of cameras with rotations [B, 3, 3]: points of a ray one after another in the channels."""
+    encoded = encode(cast(rotation, rays)[0], rays.point_frequencies)
+    return encoded.transpose(1, 2).reshape(len(rotation), -1, 1, encoded.shape[-1])
+
+
+def distil(generator: Generator, codes: Codes, config: LightFieldConfig) -> tuple[LightField, dict[str, float]]:
+    """Teach a light field one head.
+
+    Returns:
+        The light field, and what it came to: PSNR to the teacher on poses that it was not taught, dB, and seconds.
+    """
+    torch.manual_seed(config.seed)
+    student = LightField(config)
+    optimizer = torch.optim.Adam(student.parameters(), config.rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine(step, config.steps, 0.02))
+    random = torch.Generator().manual_seed(config.seed)
+    began = time.monotonic()
+    for step in range(config.steps):
+        rotation = rotations(_poses(config.batch, random))
+        with torch.no_grad():
+            wanted = _taught(generator, codes, rotation)
+        loss = functional.mse_loss(student(light_field_input(rotation, config.rays)), wanted)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        if (step + 1) % 200 == 0:
+            left = (config.steps - step - 1) * (time.monotonic() - began) / (step + 1) / 60
+            _log.info("step %d/%d: %.1f dB, %.0f min left", step + 1, config.steps, _db(loss.detach()), left)
+    student.eval()
+    rotation = rotations(_poses(64, torch.Generator().manual_seed(config.seed + 1)))
+    with torch.no_grad():
+        made = student(light_field_input(rotation, config.rays))
+        db = _db(functional.mse_loss(made, _taught(generator, codes, rotation)))
+    return student, {"psnr_db": round(db, 2), "poses": 64, "seconds": round(time.monotonic() - began, 1)}
+
+
+def _taught(generator: Generator, codes: Codes, rotation: Tensor) -> Tensor:
+    zs, za = (code.expand(len(rotation), -1, -1, -1) for code in codes)
+    picture: Tensor = generator(*ray_inputs(rotation, generator.config.rays), zs, za)
+    return picture
+
+
+def _poses(count: int, random: torch.Generator) -> Tensor:
+    """Yaw and pitch drawn evenly within the limits of exported renderers, degrees [count, 3]."""
+    return (2 * torch.rand(count, 3, generator=random) - 1) * torch.tensor([MAX_YAW, MAX_PITCH, 0.0])
+
+
+def _db(error: Tensor) -> float:
+    return -10 * float(torch.log10(error.clamp(min=1e-10)))
+
+
+def as_dict(config: LightFieldConfig) -> dict[str, object]:
+    """Plain data, for a checkpoint."""
+    return asdict(config)

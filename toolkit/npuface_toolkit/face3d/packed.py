@@ -1,0 +1,67 @@
+"""The generator as it is exported: one tensor in, which the host half of the runtime makes of a pose (ray_encoding)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from npuface_runtime.ray_encoding import CODE_RANGE, RendererRecord
+from npuface_toolkit.face3d.generator import Generator
+
+MAX_YAW, MAX_PITCH, MAX_ROLL = 45.0, 20.0, 30.0
+"""Degrees to either side that an exported renderer takes: what it is trained on and compared at."""
+
+
+def field_record(generator: Generator, takes_codes: bool) -> RendererRecord:
+    """What the manifest says of an exported generator."""
+    config, rays = generator.config, generator.config.rays
+    return RendererRecord(
+        kind="field",
+        grid=rays.grid,
+        samples=rays.samples,
+        size=config.size,
+        distance=rays.distance,
+        tan_half=rays.tan_half,
+        point_frequencies=rays.point_frequencies,
+        direction_frequencies=rays.direction_frequencies,
+        max_yaw=MAX_YAW,
+        max_pitch=MAX_PITCH,
+        max_roll=MAX_ROLL,
+        shape_codes=config.shape_codes if takes_codes else 0,
+        appearance_codes=config.appearance_codes if takes_codes else 0,
+    )
+
+
+class PackedRenderer(nn.Module):
+    """Generator with its inputs taken out of rows of one tensor, and codes that are constants or enter too.
+
+    Args:
+        generator: in evaluation mode.
+        codes: Zs and Za [1, Z, 1, 1], which become constants (a baked identity); None lets them enter.
+    """
+
+    zs: Tensor
+    za: Tensor
+
+    def __init__(self, generator: Generator, codes: tuple[Tensor, Tensor] | None) -> None:
+        super().__init__()
+        self.generator = generator
+        self.takes_codes = codes is None
+        zs, za = codes if codes else (torch.zeros(1), torch.zeros(1))
+        self.register_buffer("zs", zs.detach().clone())
+        self.register_buffer("za", za.detach().clone())
+
+    def forward(self, entered: Tensor) -> Tensor:
+        """[1, 6L + 1, S + 2 or S + 3, R] as RendererRecord.input_shape says -> RGB in 0..1 [1, 3, n, n]."""
+        config, rays = self.generator.config, self.generator.config.rays
+        samples, channels = rays.samples, rays.channels
+        pe_x, mask = entered[:, :channels, :samples], entered[:, channels : channels + 1, :samples]
+        pe_bg = entered[:, :channels, samples : samples + 1]
+        pe_d = entered[:, : rays.direction_channels, samples + 1 : samples + 2]
+        zs, za = self.zs, self.za
+        if self.takes_codes:
+            row = entered[:, :, samples + 2 : samples + 3] * CODE_RANGE
+            zs = row[:, : config.shape_codes, :, :1]
+            za = row[:, : config.appearance_codes, :, 1:2]
+        picture: Tensor = self.generator(pe_x, pe_d, pe_bg, mask, zs, za)
+        return picture

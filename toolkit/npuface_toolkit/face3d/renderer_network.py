@@ -1,0 +1,85 @@
+"""Checkpoints of 3D models and of light fields -> what is exported."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from npuface_export.renderer import RendererNetwork
+from npuface_runtime.errors import UserError
+from npuface_toolkit.checkpoint import checkpoint_format, find_checkpoint
+from npuface_toolkit.face3d.codes_file import load_codes
+from npuface_toolkit.face3d.face3d_checkpoint import FORMAT as FACE3D
+from npuface_toolkit.face3d.face3d_checkpoint import load_face3d, metadata_of
+from npuface_toolkit.face3d.light_field import LightField, LightFieldConfig, as_dict
+from npuface_toolkit.face3d.packed import PackedRenderer, field_record
+from npuface_toolkit.face3d.rays import RayConfig
+
+LIGHT_FIELD = "npuface-light-field-1"
+FORMATS = (FACE3D, LIGHT_FIELD)
+
+
+def is_renderer_checkpoint(name: str) -> bool:
+    """Whether a model that the user names is a 3D model's or a light field's checkpoint."""
+    return not name.endswith(".onnx") and checkpoint_format(find_checkpoint(name)) in FORMATS
+
+
+def renderer_network(name: str, codes: Path | None) -> RendererNetwork:
+    """The renderer of a checkpoint.
+
+    Args:
+        name: a 3D model, or a light field.
+        codes: of the head that is baked into a 3D model; None lets codes enter.
+
+    Raises:
+        UserError: the checkpoint or the codes cannot be used, or a light field is given codes.
+    """
+    path = find_checkpoint(name)
+    if checkpoint_format(path) == LIGHT_FIELD:
+        if codes is not None:
+            raise UserError(f"cannot export {name} like that", "a light field holds one head", "leave --codes out")
+        field = load_light_field(path)
+        return RendererNetwork(path.stem, field, field.record())
+    generator = load_face3d(name).generator
+    baked = load_codes(codes, generator.config) if codes else None
+    return RendererNetwork(path.stem, PackedRenderer(generator, baked), field_record(generator, baked is None))
+
+
+def save_light_field(path: Path, field: LightField, facts: dict[str, Any]) -> None:
+    """Write a light field: to a temporary name first, then renamed.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    about = json.dumps({"config": as_dict(field.config), "facts": facts})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        weights = {key: weight.contiguous() for key, weight in field.state_dict().items()}
+        save_file(weights, temporary, {"format": LIGHT_FIELD, "about": about})
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot write {path}", str(error), "check the disk and the folder's permissions") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_light_field(path: Path) -> LightField:
+    """Read a light field.
+
+    Raises:
+        UserError: the file is damaged, or its weights and its description disagree.
+    """
+    what, fix = f"cannot open the checkpoint {path}", "make it with npuface face3d light-field"
+    try:
+        config = json.loads(metadata_of(path)["about"])["config"]
+        field = LightField(LightFieldConfig(**(config | {"rays": RayConfig(**config["rays"])})))
+        field.load_state_dict(load_file(path))
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise UserError(what, " ".join(str(error).split())[:200], fix) from None
+    return field.eval()
