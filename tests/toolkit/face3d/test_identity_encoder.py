@@ -66,20 +66,26 @@ def test_weights_of_another_layout_are_refused(state: dict[str, Tensor], tmp_pat
         torch.save(case, path)
         with pytest.raises(UserError, match="it holds no mobilefacenet network"):
             load_identity_encoder("mobilefacenet", path)
-    torch.save([1, 2], path)
-    with pytest.raises(UserError, match="no table of tensors"):
-        load_identity_encoder("mobilefacenet", path)
+    for no_state in ([1, 2], {1: torch.zeros(1)}):
+        torch.save(no_state, path)
+        with pytest.raises(UserError, match="no table of tensors"):
+            load_identity_encoder("mobilefacenet", path)
 
 
-@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
+def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="none of mobilefacenet, light-cnn, vgg-face"):
+        load_identity_encoder("facenet", tmp_path / "weights.pth")
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "legacy.pth", "weights.safetensors"])
 def test_a_file_that_is_cut_short_is_refused(name: str, state: dict[str, Tensor], tmp_path: Path) -> None:
     path = tmp_path / name
     if path.suffix == ".safetensors":
         save_file(state, path)
     else:
-        torch.save(state, path)
+        torch.save(state, path, _use_new_zipfile_serialization=name != "legacy.pth")
     whole = path.read_bytes()
-    for kept in (0, 1, 7, 100, len(whole) // 2, len(whole) - 1):
+    for kept in (0, 1, 7, 18, 100, 1000, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:kept])
         with pytest.raises(UserError, match="it holds no mobilefacenet network"):
             load_identity_encoder("mobilefacenet", path)

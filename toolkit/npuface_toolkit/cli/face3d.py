@@ -147,6 +147,27 @@ def light_field(
         result.result(data, table(str(out), tuple(data), [tuple(data.values())]))
 
 
+@face3d.command()
+def bench(
+    model: Annotated[str, typer.Argument(help="A checkpoint, or face3d-heads.")],
+    codes: Annotated[Path, typer.Option("--codes", help="The head, from npuface reconstruct.")],
+    light_field: Annotated[Path | None, typer.Option("--light-field", help="A light field of that head.")] = None,
+    target: Annotated[str, typer.Option("--target", help="A CPU target, whose engine runs here.")] = "onnxruntime-cpu",
+    runs: Annotated[int, typer.Option("--runs", min=1, help="Rounds in which each takes its turn.")] = 100,
+    as_json: JsonOption = False,
+) -> None:
+    """Time the exported renderer and its light field beside the plain torch renderer, on one thread, in turns.
+
+    Example: npuface face3d bench face3d-heads --codes face.codes.safetensors --light-field light.safetensors
+    """
+    from npuface_toolkit.face3d.renderer_bench import bench_renderers
+
+    with output(as_json, "timing renderers") as result:
+        rows = [asdict(row) for row in bench_renderers(model, codes, light_field, target, runs)]
+        shown = table("One picture, pose to RGB, one thread", tuple(rows[0]), [tuple(row.values()) for row in rows])
+        result.result({"renderers": rows}, shown)
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from npuface_runtime.errors import UserError
+from npuface_toolkit.face3d.initial import keep_variance
 
 _VGG16 = ((1, 2), (2, 2), (4, 3), (8, 3), (8, 3))
 """Of VGG-16: multiples of its width, and convolutions, block by block."""
@@ -84,6 +85,7 @@ class ConvStack(nn.Module):
             why = f"it is not {_LEAST} times a power of two"
             raise UserError(f"cannot judge maps of side {side}", why, "change the grid of rays")
         self.layers, inner, small = _KINDS[kind](channels, side, width)
+        self.layers.apply(keep_variance)  # PyTorch's own start leaves next to nothing after 13 layers
         self.last = nn.Linear(inner * small * small, length)
 
     def forward(self, maps: Tensor) -> Tensor:
