@@ -4,6 +4,9 @@ with FaceAligner("bundle") as aligner:
     for face in aligner.align(frame):
         print(face.landmarks)
 
+with FaceRenderer("renderer") as renderer:
+    picture = renderer.render(yaw=20)
+
 with FaceTracker("bundle") as tracker, Pipeline("film.mp4", tracker) as frames:
     for frame in frames:
         print([(face.id, face.landmarks) for face in frame.faces])
@@ -16,6 +19,7 @@ from npuface_runtime.bundle import open_bundle
 from npuface_runtime.detectors import Detection, Detector, open_detector
 from npuface_runtime.engines import Session, open_session
 from npuface_runtime.errors import EngineError, UserError
+from npuface_runtime.face_renderer import FaceRenderer
 from npuface_runtime.finish import finish_decode
 from npuface_runtime.frames import as_rgb
 from npuface_runtime.geometry import Crop, box_of_points, crop_of_box
@@ -36,6 +40,7 @@ __all__ = [
     "EngineError",
     "Face",
     "FaceAligner",
+    "FaceRenderer",
     "FaceTracker",
     "Landmarker",
     "Manifest",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -17,8 +16,6 @@ from npuface_toolkit.face3d.identity_encoder import load_identity_encoder
 from npuface_toolkit.face3d.light_cnn import LightCnn
 from npuface_toolkit.face3d.mobile_face_net import MobileFaceNet
 from npuface_toolkit.face3d.vgg_face import VggFace
-
-DATA = os.environ.get("NPUFACE_DATA")
 
 
 @pytest.mark.parametrize("kind", ["vgg16", "resnet"])

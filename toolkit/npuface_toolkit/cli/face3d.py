@@ -36,6 +36,7 @@ def heads(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of shapes, looks and poses.")] = 1,
     max_yaw: Annotated[float, typer.Option("--max-yaw", min=0, max=180, help="Degrees to either side.")] = 60,
     max_pitch: Annotated[float, typer.Option("--max-pitch", min=0, max=60, help="Degrees up and down.")] = 25,
+    sheet: Annotated[Path | None, typer.Option("--sheet", help="Draw the first heads: FILE.png.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Draw procedural heads from several sides, with their pose, depth, silhouette, landmarks and inside.
@@ -44,7 +45,10 @@ def heads(
     """
     import logging
 
+    from npuface_benchmarks.files import write_all
     from npuface_toolkit.face3d.head_views import make_views, save_views, stacked
+    from npuface_toolkit.face3d.heads_sheet import heads_sheet
+    from npuface_toolkit.face3d.sheets import png
 
     log = logging.getLogger("npuface.heads")
     with output(as_json, "drawing heads") as result:
@@ -54,6 +58,8 @@ def heads(
             if (number + 1) % 100 == 0:
                 log.info("%d of %d heads", number + 1, count)
         save_views(out, stacked(made))
+        if sheet:
+            write_all(sheet.parent, {sheet.name: png(heads_sheet(seed))})
         data = {"file": str(out), "heads": count, "views": views, "bytes": out.stat().st_size}
         result.result(data, table(str(out), tuple(data), [tuple(data.values())]))
 
