@@ -19,7 +19,7 @@ from npuface_export.bundle import cpu_placement, tool_versions, workspace, write
 from npuface_export.calibrated import FLOAT_ROLES, check_int8
 from npuface_export.compile import check_compiler
 from npuface_export.compiled import compiled, float_half
-from npuface_export.converters import ModelFiles, converter_by_name, target_recipe
+from npuface_export.converters import ModelFiles, Recipe, converter_by_name, target_recipe
 from npuface_export.target import Target, target_by_name
 from npuface_runtime.engines import open_session
 from npuface_runtime.errors import UserError
@@ -107,7 +107,7 @@ def drawn_codes(record: RendererRecord, random: np.random.Generator) -> Codes | 
     return zs, za
 
 
-def quantize_renderer(bundle: Path, out: Path | None = None) -> RendererManifest:
+def quantize_renderer(bundle: Path, out: Path | None = None, recipe: Recipe | None = None) -> RendererManifest:
     """Quantize a renderer's bundle to INT8 and compile it where the target has a compiler.
 
     It calibrates on poses that are drawn evenly within its limits; the loss is measured on others.
@@ -115,6 +115,7 @@ def quantize_renderer(bundle: Path, out: Path | None = None) -> RendererManifest
     Args:
         bundle: float, or already INT8: the float model stays in it.
         out: where the result goes; in place without it.
+        recipe: which layers stay finer than 8 bits; the target's own without it.
 
     Raises:
         UserError: the bundle is damaged, the target does not run INT8, or the result cannot be written.
@@ -131,13 +132,13 @@ def quantize_renderer(bundle: Path, out: Path | None = None) -> RendererManifest
     out = out or bundle
     with workspace(out) as folder:
         source = float_half(manifest, bundle, (3, record.size, record.size))
-        converter, recipe = converter_by_name(target.converter), target_recipe(target)
-        made = converter.quantizer(source, calibrating).write(recipe, folder)
+        converter, chosen = converter_by_name(target.converter), recipe or target_recipe(target)
+        made = converter.quantizer(source, calibrating).write(chosen, folder)
         int8 = replace(manifest, precision="int8", input=made.input, outputs=made.outputs)
         exact = replace(manifest, precision="float32", input=source.input, outputs=source.outputs)
         int8 = replace(
             int8,
-            recipe=asdict(recipe) | {"calibration": {"poses": len(calibrating)}},
+            recipe=asdict(chosen) | {"calibration": {"poses": len(calibrating)}},
             fidelity=_fidelity(_pictures(exact, source, measured), _pictures(int8, made, measured)),
             tools=tool_versions(converter.tools),
             placement=None if target.is_npu else cpu_placement(made),

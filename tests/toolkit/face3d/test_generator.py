@@ -49,9 +49,9 @@ def test_encoding_of_a_known_point() -> None:
 def test_compositing_without_cumprod_equals_the_textbook() -> None:
     torch.manual_seed(0)
     density, features = torch.rand(2, 1, 12, 9) * 4, torch.randn(2, 5, 12, 9)
-    form = Compositing(12, 0.125)
-    transmittance = form.transmittance(density)
-    total = form.mean(form.weights(transmittance), features) * 12
+    form = Compositing(12)
+    transmittance = form.transmittance(density * 0.125)
+    total = form.total(form.weights(transmittance), features)
     expected, left = composite_reference(density, features, 0.125)
     torch.testing.assert_close(total, expected, atol=2e-6, rtol=1e-5)
     torch.testing.assert_close(transmittance[:, :, -1:], left, atol=2e-6, rtol=1e-5)

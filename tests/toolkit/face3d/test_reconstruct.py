@@ -49,7 +49,7 @@ def rendered(seed: int, pose: Pose) -> np.ndarray:  # type: ignore[type-arg]
 
 def test_the_fit_comes_closer_to_the_picture() -> None:
     pose = Pose(20, 5)
-    found = fit_head(MODEL, rendered(3, pose), pose, FitConfig(steps=60, rate=0.1, code_weight=0))
+    found = fit_head(MODEL, rendered(3, pose), pose, FitConfig(60, 0.0, 0.1, 0.1, code_weight=0, shape_weight=0))
     assert found.difference[1] < 0.6 * found.difference[0]
     assert abs(found.pose.yaw - 20) < 6
 
@@ -67,7 +67,7 @@ def test_the_identity_takes_part_in_the_fit() -> None:
 
 
 def test_no_steps_keep_the_first_guess() -> None:
-    found = fit_head(MODEL, rendered(3, Pose()), Pose(10), FitConfig(steps=0))
+    found = fit_head(MODEL, rendered(3, Pose()), Pose(10), FitConfig(steps=0, guess_share=0.0))
     assert found.difference[0] == found.difference[-1]
     assert found.pose.yaw == pytest.approx(10)
 

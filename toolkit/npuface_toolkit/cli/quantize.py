@@ -73,11 +73,11 @@ def quantize(
         asked = {"decode-type": decode_type, "recipe": recipe, "max-shift": max_shift, "data": data}
         asked |= {"max-nme-increase": max_nme_increase, "diagnose": diagnose or None}
         if bundle_format(bundle) == RendererManifest.FORMAT:
-            given = asked | {"calibration": calibration}
+            given = asked | {"calibration": calibration, "recipe": None}
             detector_bundles.refuse(
                 f"cannot quantize {bundle}", given, "a renderer of faces, which calibrates on poses"
             )
-            renderer_bundles.quantize(result, bundle, out, allow_cpu or ())
+            renderer_bundles.quantize(result, bundle, out, recipe, allow_cpu or ())
             return
         if calibration is None:
             raise UserError(f"cannot quantize {bundle}", "no pictures are given", "add --calibration FOLDER")

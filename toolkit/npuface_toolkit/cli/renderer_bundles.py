@@ -26,12 +26,13 @@ def export(name: str, part: str | None, target: Target, out: Path, codes: Path |
     return export_renderer(renderer_network(name, codes), target, out)
 
 
-def quantize(result: Output, bundle: Path, out: Path | None, allow_cpu: Sequence[str]) -> None:
+def quantize(result: Output, bundle: Path, out: Path | None, recipe: Path | None, allow_cpu: Sequence[str]) -> None:
     """A float bundle -> an INT8 bundle. Raises CheckFailedError where the compiler leaves an operator to the CPU."""
     from npuface_export.compiled import cpu_operators
+    from npuface_export.converters.recipe import read_recipe
     from npuface_export.renderer import quantize_renderer
 
-    manifest = quantize_renderer(bundle, out)
+    manifest = quantize_renderer(bundle, out, read_recipe(recipe) if recipe else None)
     show(result, out or bundle, manifest)
     refused = cpu_operators(manifest, allow_cpu)
     if refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -12,7 +13,7 @@ from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
 from npuface_runtime.errors import UserError
-from npuface_toolkit.face3d.aligned_face import align_face
+from npuface_toolkit.face3d.aligned_face import AlignedFace, align_face
 from npuface_toolkit.face3d.face3d_checkpoint import Face3d
 from npuface_toolkit.face3d.head_shape import HeadShape, distance
 from npuface_toolkit.face3d.head_views import HeadViews
@@ -21,10 +22,14 @@ from npuface_toolkit.face3d.mesh import density_grid, head_mesh, mesh_of_density
 from npuface_toolkit.face3d.photos import Photos
 from npuface_toolkit.face3d.pose import Pose, rotations
 from npuface_toolkit.face3d.rays import RayConfig, ray_inputs
-from npuface_toolkit.face3d.reconstruct import FitConfig, Reconstruction, fit_head
+from npuface_toolkit.face3d.reconstruct import FitConfig, Reconstruction, fit_heads
 from npuface_toolkit.face3d.sheets import as_picture
 
+_log = logging.getLogger("npuface.evaluate")
 MESH_RESOLUTION = 64
+_TOGETHER = 20
+"""Pictures that are fitted at a time."""
+_TURNED = ("15", "30", "45")
 Floats = NDArray[np.float64]
 
 
@@ -68,7 +73,15 @@ def on_heads(model: Face3d, heads: HeadViews, config: FitConfig | None = None) -
     """
     if not len(heads) or heads.rgb.shape[1] < 2:
         raise UserError("cannot evaluate on these heads", "each needs two views", "make more: npuface face3d heads")
-    rows = [_of_head(model, heads.part(slice(i, i + 1)), config) for i in range(len(heads))]
+    rgb = heads.rgb[:, 0]
+    aligned = [align_face(one, points, rgb.shape[1]) for one, points in zip(rgb, heads.landmarks[:, 0], strict=True)]
+    rows = []
+    for first in range(0, len(heads), _TOGETHER):
+        part = aligned[first : first + _TOGETHER]
+        found = fit_heads(model, np.stack([face.rgb for face in part]), [face.pose for face in part], config)
+        for number, (face, head) in enumerate(zip(part, found, strict=True), first):
+            rows.append(_of_head(model, heads.part(slice(number, number + 1)), face, head))
+        _log.info("%d of %d heads", len(rows), len(heads))
     table = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     mean = {name: float(values.mean()) for name, values in table.items() if values.ndim == 1}
     mean |= {name: float(np.median(table[name])) for name in ("pose_error", "pose_start")}
@@ -76,10 +89,8 @@ def on_heads(model: Face3d, heads: HeadViews, config: FitConfig | None = None) -
     return HeadErrors(heads=len(heads), extent_error=(float(x), float(y), float(z)), **mean)
 
 
-def _of_head(model: Face3d, head: HeadViews, config: FitConfig | None) -> dict[str, Any]:
-    rgb, truth = head.rgb[0, 0], head.poses[0]
-    aligned = align_face(rgb, head.landmarks[0, 0], rgb.shape[0])
-    found = fit_head(model, aligned.rgb, aligned.pose, config)
+def _of_head(model: Face3d, head: HeadViews, aligned: AlignedFace, found: Reconstruction) -> dict[str, Any]:
+    truth = head.poses[0]
     rays = model.generator.config.rays
     with torch.no_grad():
         there = [
@@ -199,24 +210,36 @@ def on_photos(
     """
     camera = model.generator.config.rays
     threshold = different_people(judge, photos, camera)
-    found, cosines, signals = [], [], []
-    turned: dict[str, list[float]] = {"15": [], "30": [], "45": []}
-    for rgb, angles in zip(photos.rgb, photos.poses, strict=True):
-        pose = Pose(*(float(a) for a in angles))
-        head = fit_head(model, rgb, pose, config, fitted_by)
-        found.append(head)
-        with torch.no_grad():
-            wanted = identity_of(judge, _tensor(rgb), [pose], camera)
-            cosines.append(float((identity_of(judge, _tensor(head.rendered), [pose], camera) * wanted).sum()))
-            for yaw, values in turned.items():
-                both = torch.tensor([[float(yaw), 0.0, 0.0], [-float(yaw), 0.0, 0.0]])
-                rays = ray_inputs(rotations(both), camera)
-                made = model.generator(*rays, head.zs.expand(2, -1, -1, -1), head.za.expand(2, -1, -1, -1))
-                values += (identity_of(judge, made, poses_of(both), camera) @ wanted[0]).tolist()
-        signals.append(psnr(head.rendered, rgb))
-    across = {yaw: float(np.mean(values)) for yaw, values in turned.items()}
-    above = float(np.mean(np.array(cosines) > threshold))
-    return PhotoErrors(len(photos), above, float(np.mean(cosines)), threshold, across, float(np.mean(signals))), found
+    poses = poses_of(torch.from_numpy(photos.poses))
+    found: list[Reconstruction] = []
+    for first in range(0, len(photos), _TOGETHER):
+        part = slice(first, first + _TOGETHER)
+        found += fit_heads(model, photos.rgb[part], poses[part], config, fitted_by)
+        _log.info("%d of %d faces", len(found), len(photos))
+    rows = [_of_photo(model, judge, *row) for row in zip(photos.rgb, poses, found, strict=True)]
+    cosines = np.array([row["cosine"] for row in rows])
+    across = {yaw: float(np.mean([row[yaw] for row in rows])) for yaw in _TURNED}
+    above, mean = float((cosines > threshold).mean()), float(cosines.mean())
+    return PhotoErrors(
+        len(photos), above, mean, threshold, across, float(np.mean([row["psnr"] for row in rows]))
+    ), found
+
+
+@torch.no_grad()
+def _of_photo(
+    model: Face3d, judge: nn.Module, rgb: NDArray[np.uint8], pose: Pose, head: Reconstruction
+) -> dict[str, float]:
+    """How like a head is to its photograph, from its side and turned to each yaw, left and right."""
+    camera = model.generator.config.rays
+    wanted = identity_of(judge, _tensor(rgb), [pose], camera)[0]
+    row = {"cosine": float(identity_of(judge, _tensor(head.rendered), [pose], camera)[0] @ wanted)}
+    row["psnr"] = psnr(head.rendered, rgb)
+    for yaw in _TURNED:
+        both = torch.tensor([[float(yaw), 0.0, 0.0], [-float(yaw), 0.0, 0.0]])
+        codes = (code.expand(2, -1, -1, -1) for code in (head.zs, head.za))
+        made = model.generator(*ray_inputs(rotations(both), camera), *codes)
+        row[yaw] = float((identity_of(judge, made, poses_of(both), camera) @ wanted).mean())
+    return row
 
 
 def _tensor(rgb: NDArray[np.uint8]) -> Tensor:

@@ -5,6 +5,7 @@ A fully connected layer that every sample shares is a 1x1 convolution over [B, C
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -22,9 +23,9 @@ _FIRST_DENSITY = 0.05
 
 
 class FieldOutput(NamedTuple):
-    """Density [B, 1, S, R] (per unit length) and hidden features [B, W, S, R]."""
+    """Optical depth of each sample [B, 1, S, R], 0 to DEEPEST, and hidden features [B, W, S, R]."""
 
-    density: Tensor
+    optical: Tensor
     features: Tensor
 
 
@@ -39,6 +40,7 @@ class Field(nn.Module):
 
     def __init__(self, rays: RayConfig, width: int, shape_codes: int, appearance_codes: int) -> None:
         super().__init__()
+        self.delta = rays.delta
         self.point = nn.Conv2d(rays.channels, width, 1)
         self.shape_first = nn.Conv2d(shape_codes, width, 1, bias=False)
         self.hidden_first = nn.Conv2d(width, width, 1)
@@ -56,34 +58,62 @@ class Field(nn.Module):
         self.plate_last = nn.Conv2d(width, width, 1)
         nn.init.constant_(self.to_density.bias, _FIRST_DENSITY)  # type: ignore[arg-type]
 
-    def hidden(self, pe_x: Tensor, zs: Tensor) -> Tensor:
+    @torch.no_grad()
+    def bake(self, zs: Tensor, za: Tensor) -> None:
+        """Fold the codes of one head [1, Z, 1, 1] into biases; from then on the codes are given as None."""
+        folded = (
+            (self.point, self.shape_first(zs)),
+            (self.hidden_first, self.shape_again(zs)),
+            (self.to_features, self.appearance(za)),
+            (self.plate, self.plate_appearance(za)),
+        )
+        for layer, constant in folded:
+            assert layer.bias is not None
+            layer.bias += constant.flatten()
+
+    def hidden(self, pe_x: Tensor, zs: Tensor | None) -> Tensor:
         """What shape alone decides, [B, W, S, R]."""
-        hidden = functional.relu(self.point(pe_x) + self.shape_first(zs))
-        hidden = functional.relu(self.hidden_first(hidden) + self.point_again(pe_x) + self.shape_again(zs))
+        hidden = functional.relu(_plus(self.point(pe_x), self.shape_first, zs))
+        hidden = functional.relu(_plus(self.hidden_first(hidden) + self.point_again(pe_x), self.shape_again, zs))
         return functional.relu(self.hidden_second(hidden))
 
     def density(self, pe_x: Tensor, zs: Tensor) -> Tensor:
         """Density alone [B, 1, S, R], for the mesh: it depends on neither appearance nor view."""
-        return self._density(self.hidden(pe_x, zs))
+        return self._leaking(self.to_density(self.hidden(pe_x, zs)), functional.relu) * DENSITY_GAIN
 
-    def _density(self, hidden: Tensor) -> Tensor:
-        raw = self.to_density(hidden)
-        density = functional.relu(raw)
+    @property
+    def optical_factor(self) -> float:
+        """Optical depth of a sample for one unit of the density layer's output."""
+        return DENSITY_GAIN * self.delta
+
+    def _optical(self, hidden: Tensor) -> Tensor:
+        """Density times the length that a sample stands for; both factors are folded into the convolution."""
+        factor, layer = self.optical_factor, self.to_density
+        assert layer.bias is not None
+        return self._leaking(functional.conv2d(hidden, layer.weight * factor, layer.bias * factor), functional.relu6)
+
+    def _leaking(self, raw: Tensor, cut: Callable[[Tensor], Tensor]) -> Tensor:
+        made = cut(raw)
         if self.training:
             below = raw.clamp(max=0)
-            density = density + LEAK * (below - below.detach())
-        return density * DENSITY_GAIN
+            made = made + LEAK * (below - below.detach())
+        return made
 
-    def forward(self, pe_x: Tensor, pe_d: Tensor, zs: Tensor, za: Tensor) -> FieldOutput:
-        """Density and features. The view term pe_d [B, 6Ld, 1, R] is computed once a ray and broadcast over samples."""
+    def forward(self, pe_x: Tensor, pe_d: Tensor, zs: Tensor | None, za: Tensor | None) -> FieldOutput:
+        """Optical depth and features. The view term pe_d [B, 6Ld, 1, R] is computed once a ray, for all its samples."""
         hidden = self.hidden(pe_x, zs)
-        features = functional.relu(self.to_features(hidden) + self.appearance(za) + self.view(pe_d))
-        return FieldOutput(self._density(hidden), functional.relu(self.last(features)))
+        features = functional.relu(_plus(self.to_features(hidden) + self.view(pe_d), self.appearance, za))
+        return FieldOutput(self._optical(hidden), functional.relu(self.last(features)))
 
     def colour(self, features: Tensor) -> Tensor:
         """RGB in 0..1 of each sample [B, 3, S, R]: an auxiliary head that gives a mesh's vertices their colour."""
         return torch.sigmoid(self.to_colour(features))
 
-    def background(self, pe_bg: Tensor, za: Tensor) -> Tensor:
+    def background(self, pe_bg: Tensor, za: Tensor | None) -> Tensor:
         """Features of the plate behind the head [B, W, 1, R]."""
-        return functional.relu(self.plate_last(functional.relu(self.plate(pe_bg) + self.plate_appearance(za))))
+        return functional.relu(self.plate_last(functional.relu(_plus(self.plate(pe_bg), self.plate_appearance, za))))
+
+
+def _plus(maps: Tensor, layer: nn.Conv2d, code: Tensor | None) -> Tensor:
+    """Maps, and what a code adds to them; nothing where it is baked in."""
+    return maps if code is None else maps + layer(code)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from npuface_toolkit.face3d.compositing import Compositing
 from npuface_toolkit.face3d.field import Field
@@ -84,7 +83,7 @@ class Generator(nn.Module):
         rays = config.rays
         self.config = config
         self.field = Field(rays, config.width, config.shape_codes, config.appearance_codes)
-        self.compositing = Compositing(rays.samples, rays.delta)
+        self.compositing = Compositing(rays.samples)
         self.project = nn.Conv2d(config.width, config.width, 1)
         self.renderer = NeuralRenderer(config.width)
         self.register_buffer("depths", rays.depths().reshape(1, 1, -1, 1), persistent=False)
@@ -97,18 +96,23 @@ class Generator(nn.Module):
             if layer not in ends:
                 keep_variance(layer)
 
-    def forward(self, pe_x: Tensor, pe_d: Tensor, pe_bg: Tensor, mask: Tensor, zs: Tensor, za: Tensor) -> Tensor:
-        """The picture alone: what is exported. Shapes as RayInputs and Field say; -> [B, 3, 4n, 4n]."""
-        density, features = self.field(pe_x, pe_d, zs, za)
-        transmittance = self.compositing.transmittance(density * mask)
+    def forward(
+        self, pe_x: Tensor, pe_d: Tensor, pe_bg: Tensor, mask: Tensor, zs: Tensor | None, za: Tensor | None
+    ) -> Tensor:
+        """The picture alone [B, 3, 4n, 4n]: what is exported.
+
+        Shapes are those of RayInputs and Field; codes are None where they are baked in (see Field.bake).
+        """
+        optical, features = self.field(pe_x, pe_d, zs, za)
+        transmittance = self.compositing.transmittance(optical * mask)
         weights = self.compositing.weights(transmittance)
         picture: Tensor = self.renderer(self._feature_map(weights, transmittance, features, pe_bg, za))
         return picture
 
     def render(self, rays: RayInputs, zs: Tensor, za: Tensor) -> Rendering:
         """The picture and what training and evaluation look at beside it."""
-        density, features = self.field(rays.pe_x, rays.pe_d, zs, za)
-        transmittance = self.compositing.transmittance(density * rays.mask)
+        optical, features = self.field(rays.pe_x, rays.pe_d, zs, za)
+        transmittance = self.compositing.transmittance(optical * rays.mask)
         weights = self.compositing.weights(transmittance)
         tensor = self._feature_map(weights, transmittance, features, rays.pe_bg, za)
         return Rendering(
@@ -121,12 +125,11 @@ class Generator(nn.Module):
         )
 
     def _feature_map(
-        self, weights: Tensor, transmittance: Tensor, features: Tensor, pe_bg: Tensor, za: Tensor
+        self, weights: Tensor, transmittance: Tensor, features: Tensor, pe_bg: Tensor, za: Tensor | None
     ) -> Tensor:
         """Late projection: composite hidden features, then project once a ray; the plate shows through what is left."""
         samples = self.config.rays.samples
-        mean = self.compositing.mean(weights, features)
-        head = functional.conv2d(mean, self.project.weight * samples, self.project.bias)
+        head = self.project(self.compositing.total(weights, features))
         return self._grid(head + transmittance[:, :, samples:] * self.field.background(pe_bg, za))
 
     def _grid(self, rays: Tensor) -> Tensor:

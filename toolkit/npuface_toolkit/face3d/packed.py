@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import torch
+from copy import deepcopy
+
 from torch import Tensor, nn
 
 from npuface_runtime.ray_encoding import CODE_RANGE, RendererRecord
@@ -40,16 +41,12 @@ class PackedRenderer(nn.Module):
         codes: Zs and Za [1, Z, 1, 1], which become constants (a baked identity); None lets them enter.
     """
 
-    zs: Tensor
-    za: Tensor
-
     def __init__(self, generator: Generator, codes: tuple[Tensor, Tensor] | None) -> None:
         super().__init__()
-        self.generator = generator
+        self.generator = deepcopy(generator)
         self.takes_codes = codes is None
-        zs, za = codes if codes else (torch.zeros(1), torch.zeros(1))
-        self.register_buffer("zs", zs.detach().clone())
-        self.register_buffer("za", za.detach().clone())
+        if codes:
+            self.generator.field.bake(*codes)
 
     def forward(self, entered: Tensor) -> Tensor:
         """[1, 6L + 1, S + 2 or S + 3, R] as RendererRecord.input_shape says -> RGB in 0..1 [1, 3, n, n]."""
@@ -58,7 +55,7 @@ class PackedRenderer(nn.Module):
         pe_x, mask = entered[:, :channels, :samples], entered[:, channels : channels + 1, :samples]
         pe_bg = entered[:, :channels, samples : samples + 1]
         pe_d = entered[:, : rays.direction_channels, samples + 1 : samples + 2]
-        zs, za = self.zs, self.za
+        zs = za = None
         if self.takes_codes:
             row = entered[:, :, samples + 2 : samples + 3] * CODE_RANGE
             zs = row[:, : config.shape_codes, :, :1]

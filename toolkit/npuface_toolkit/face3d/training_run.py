@@ -16,6 +16,7 @@ from torch import nn
 from npuface_benchmarks.files import write_all
 from npuface_runtime.errors import UserError
 from npuface_toolkit.face3d.config import Face3dTraining
+from npuface_toolkit.face3d.eight_bit_weights import settle_weights
 from npuface_toolkit.face3d.face3d_checkpoint import Face3d, save_face3d
 from npuface_toolkit.face3d.head_views import HeadViews
 from npuface_toolkit.face3d.model_card import face3d_card
@@ -91,6 +92,7 @@ def train_face3d(
         "hours": round(trainer.seconds / 3600, 2),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
     }
+    settle_weights(trainer.result.generator)
     model = Face3d(trainer.result.generator, trainer.result.encoder, facts)
     save_face3d(out, model)
     write_all(out.parent, {f"{out.stem}.md": face3d_card(out.stem, model).encode()})
