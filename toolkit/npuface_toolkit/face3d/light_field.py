@@ -34,7 +34,8 @@ class LightFieldConfig:
         rays: the teacher's camera; `samples` are the points of a ray that enter.
         width, blocks: channels, and residual blocks of two 1x1 convolutions.
         picture_width: channels of the enlarging layers.
-        steps, batch, rate: of Adam, on poses drawn evenly within the limits of exported renderers.
+        poses: how many the teacher renders, drawn evenly within the limits of exported renderers.
+        steps, batch, rate: of Adam, on those pictures.
         seed: of weights and poses.
     """
 
@@ -42,6 +43,7 @@ class LightFieldConfig:
     width: int = 96
     blocks: int = 2
     picture_width: int = 48
+    poses: int = 1200
     steps: int = 3000
     batch: int = 16
     rate: float = 2e-3
@@ -115,11 +117,12 @@ def distil(generator: Generator, codes: Codes, config: LightFieldConfig) -> tupl
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine(step, config.steps, 0.02))
     random = torch.Generator().manual_seed(config.seed)
     began = time.monotonic()
+    rotation = rotations(_poses(config.poses, random))
+    taught = torch.cat([_taught(generator, codes, part) for part in rotation.split(config.batch)])
+    _log.info("the teacher rendered %d poses", len(taught))
     for step in range(config.steps):
-        rotation = rotations(_poses(config.batch, random))
-        with torch.no_grad():
-            wanted = _taught(generator, codes, rotation)
-        loss = functional.mse_loss(student(light_field_input(rotation, config.rays)), wanted)
+        chosen = torch.randint(len(taught), (config.batch,), generator=random)
+        loss = functional.mse_loss(student(light_field_input(rotation[chosen], config.rays)), taught[chosen])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -128,13 +131,14 @@ def distil(generator: Generator, codes: Codes, config: LightFieldConfig) -> tupl
             left = (config.steps - step - 1) * (time.monotonic() - began) / (step + 1) / 60
             _log.info("step %d/%d: %.1f dB, %.0f min left", step + 1, config.steps, _db(loss.detach()), left)
     student.eval()
-    rotation = rotations(_poses(64, torch.Generator().manual_seed(config.seed + 1)))
+    unseen = rotations(_poses(64, torch.Generator().manual_seed(config.seed + 1)))
     with torch.no_grad():
-        made = student(light_field_input(rotation, config.rays))
-        db = _db(functional.mse_loss(made, _taught(generator, codes, rotation)))
+        made = student(light_field_input(unseen, config.rays))
+        db = _db(functional.mse_loss(made, _taught(generator, codes, unseen)))
     return student, {"psnr_db": round(db, 2), "poses": 64, "seconds": round(time.monotonic() - began, 1)}
 
 
+@torch.no_grad()
 def _taught(generator: Generator, codes: Codes, rotation: Tensor) -> Tensor:
     zs, za = (code.expand(len(rotation), -1, -1, -1) for code in codes)
     picture: Tensor = generator(*ray_inputs(rotation, generator.config.rays), zs, za)
