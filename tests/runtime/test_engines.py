@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -109,6 +110,16 @@ def test_a_truncated_model_is_refused(models: Models, tmp_path: Path, engine: st
     (tmp_path / whole.name).write_bytes(whole.read_bytes()[: whole.stat().st_size // 3])
     files = models[engine] | {"model": tmp_path / whole.name}
     assert "cannot open" in refusal(lambda: open_session(engine, files))
+
+
+def test_a_name_that_is_no_text_is_refused(models: Models, tmp_path: Path) -> None:
+    """ONNX Runtime's message repeats the name, and Python cannot read it."""
+    path = tmp_path / "model.onnx"
+    whole = models["onnxruntime"]["model"].read_bytes()
+    for number in range(len(whole)):
+        path.write_bytes(whole[:number] + bytes([whole[number] ^ 0x80]) + whole[number + 1 :])
+        with contextlib.suppress(UserError):
+            open_session("onnxruntime", {"model": path}, 1).close()
 
 
 @each_engine

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from npuface_runtime.errors import UserError
 from npuface_toolkit.schemes import scheme_by_name
 from npuface_toolkit.student import Student, StudentConfig
+from npuface_toolkit.tensors_file import write_tensors
 
 FORMAT = "npuface-student-1"
 _SHIPPED = Path(__file__).parent / "weights"
@@ -68,22 +67,12 @@ def save_student(path: Path, weights: Mapping[str, Tensor], info: StudentInfo) -
 
 
 def write_weights(path: Path, weights: Mapping[str, Tensor], kind: str, about: Mapping[str, Any]) -> None:
-    """Write weights and what there is to say of them: to a temporary name first, then renamed, so that no half file is
-    left.
+    """Write weights, rounded as they are kept, and what there is to say of them (see write_tensors).
 
     Raises:
         UserError: the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        kept = {name: weight.contiguous() for name, weight in rounded(weights).items()}
-        save_file(kept, temporary, {"format": kind, "about": json.dumps(about)})
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot write {path}", str(error), "check the disk and the folder's permissions") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_tensors(path, rounded(weights), kind, json.dumps(about))
 
 
 def find_checkpoint(name: str) -> Path:

@@ -11,8 +11,11 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from npuface_runtime.engines.engine import Array, Session, TensorSpec, choose_outputs, only_input, unloadable
 
-FAILURES = tuple(v for v in vars(native).values() if isinstance(v, type) and issubclass(v, Exception))
-"""ONNX Runtime's exceptions have no base of their own."""
+FAILURES: tuple[type[Exception], ...] = (
+    *(v for v in vars(native).values() if isinstance(v, type) and issubclass(v, Exception)),
+    UnicodeDecodeError,
+)
+"""ONNX Runtime's exceptions have no base of their own. A name in a damaged file is no UTF-8, nor is its message."""
 ERRORS_ONLY = 3
 _DTYPES = {"float": "float32", "double": "float64"}
 """ONNX's names of element types that differ from numpy's."""
@@ -36,9 +39,9 @@ def open_model(files: Mapping[str, Path], threads: int, outputs: Sequence[str] |
     options.add_session_config_entry("session.x64quantprecision", "1")
     try:
         model = onnxruntime.InferenceSession(str(files["model"]), options, providers=["CPUExecutionProvider"])
+        return session_of(model, files, outputs, f"ONNX Runtime {onnxruntime.__version__}, CPU, threads: {threads}")
     except FAILURES as error:
         raise unloadable("ONNX Runtime", files, error) from error
-    return session_of(model, files, outputs, f"ONNX Runtime {onnxruntime.__version__}, CPU, threads: {threads}")
 
 
 def session_of(model: Any, files: Mapping[str, Path], outputs: Sequence[str] | None, description: str) -> Session:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from npuface_runtime.errors import UserError
 from npuface_toolkit.face3d.generator import GeneratorConfig
+from npuface_toolkit.tensors_file import write_tensors
 
 FORMAT = "npuface-head-codes-1"
 Codes = tuple[Tensor, Tensor]
@@ -19,20 +18,9 @@ Codes = tuple[Tensor, Tensor]
 
 
 def save_codes(path: Path, codes: Codes) -> None:
-    """Write the codes: to a temporary name first, then renamed.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        zs, za = (code.detach().flatten().contiguous() for code in codes)
-        save_file({"zs": zs, "za": za}, temporary, {"format": FORMAT})
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot write {path}", str(error), "check the disk and the folder's permissions") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write the codes. Raises UserError where the file cannot be written."""
+    zs, za = (code.detach().flatten() for code in codes)
+    write_tensors(path, {"zs": zs, "za": za}, FORMAT)
 
 
 def load_codes(path: Path, config: GeneratorConfig) -> Codes:

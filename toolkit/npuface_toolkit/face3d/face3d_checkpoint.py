@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from npuface_runtime.errors import UserError
 from npuface_toolkit.face3d.generator import Generator, GeneratorConfig
 from npuface_toolkit.face3d.image_encoder import ImageEncoder
+from npuface_toolkit.tensors_file import write_tensors
 
 FORMAT = "npuface-face3d-1"
 _SHIPPED = Path(__file__).parent.parent / "weights"
@@ -45,22 +44,10 @@ def new_face3d(config: GeneratorConfig) -> Face3d:
 
 
 def save_face3d(path: Path, model: Face3d) -> None:
-    """Write a checkpoint: to a temporary name first, then renamed, so that no half file is left.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
+    """Write a checkpoint. Raises UserError where the file cannot be written."""
     about = {"config": model.generator.config.as_dict(), "facts": dict(model.facts)}
     weights = _named("generator", model.generator.state_dict()) | _named("encoder", model.encoder.state_dict())
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(weights, temporary, {"format": FORMAT, "about": json.dumps(about)})
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot write {path}", str(error), "check the disk and the folder's permissions") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_tensors(path, weights, FORMAT, json.dumps(about))
 
 
 def load_face3d(name: str) -> Face3d:

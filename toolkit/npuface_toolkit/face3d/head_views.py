@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from npuface_runtime.errors import UserError
 from npuface_toolkit.face3d.head_pictures import HeadPicture, draw_head, draw_pose, picture_of
 from npuface_toolkit.face3d.head_shape import HeadShape, distance
 from npuface_toolkit.face3d.neural_renderer import SCALE
+from npuface_toolkit.tensors_file import write_tensors
 
 FORMAT = "npuface-heads-1"
 POINTS = 2048
@@ -119,23 +119,8 @@ def _places(shape: HeadShape, random: np.random.Generator) -> NDArray[np.float32
 
 
 def save_views(path: Path, heads: HeadViews) -> None:
-    """Write heads as safetensors: to a temporary name first, then renamed.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({f.name: np.ascontiguousarray(getattr(heads, f.name)) for f in fields(heads)}, temporary, _ABOUT)
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot write {path}", str(error), "check the disk and the folder's permissions") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-_ABOUT: Mapping[str, str] = {"format": FORMAT}
+    """Write heads. Raises UserError where the file cannot be written."""
+    write_tensors(path, {f.name: torch.from_numpy(getattr(heads, f.name)) for f in fields(heads)}, FORMAT)
 
 
 def load_views(path: Path) -> HeadViews:

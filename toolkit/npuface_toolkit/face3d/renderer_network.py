@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from npuface_export.renderer import RendererNetwork
 from npuface_runtime.errors import UserError
@@ -19,6 +18,7 @@ from npuface_toolkit.face3d.face3d_checkpoint import load_face3d, metadata_of
 from npuface_toolkit.face3d.light_field import LightField, LightFieldConfig, as_dict
 from npuface_toolkit.face3d.packed import PackedRenderer, field_record
 from npuface_toolkit.face3d.rays import RayConfig
+from npuface_toolkit.tensors_file import write_tensors
 
 LIGHT_FIELD = "npuface-light-field-1"
 FORMATS = (FACE3D, LIGHT_FIELD)
@@ -51,22 +51,9 @@ def renderer_network(name: str, codes: Path | None) -> RendererNetwork:
 
 
 def save_light_field(path: Path, field: LightField, facts: dict[str, Any]) -> None:
-    """Write a light field: to a temporary name first, then renamed.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write a light field. Raises UserError where the file cannot be written."""
     about = json.dumps({"config": as_dict(field.config), "facts": facts})
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        weights = {key: weight.contiguous() for key, weight in field.state_dict().items()}
-        save_file(weights, temporary, {"format": LIGHT_FIELD, "about": about})
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot write {path}", str(error), "check the disk and the folder's permissions") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_tensors(path, field.state_dict(), LIGHT_FIELD, about)
 
 
 def load_light_field(path: Path) -> LightField:
