@@ -26,9 +26,13 @@ def float_half(manifest: BundleManifest, bundle: Path, output: tuple[int, int, i
         manifest: of the bundle.
         bundle: its folder.
         output: channels, height and width of what leaves the network.
+
+    Raises:
+        UserError: it has no float model, or its files are damaged.
     """
     roles = FLOAT_ROLES if manifest.precision == "int8" else {role: role for role in FLOAT_ROLES}
-    files = {role: manifest.file(bundle, name) for role, name in roles.items() if name in manifest.files}
+    there = {role: name for role, name in roles.items() if role == "model" or name in manifest.files}
+    files = {role: manifest.file(bundle, name) for role, name in there.items()}
     return converter_by_name(target_by_name(manifest.target).converter).describe(files, output)
 
 

@@ -52,7 +52,9 @@ class RendererNetwork:
 def extreme_poses(record: RendererRecord) -> list[tuple[float, float, float]]:
     """Poses at the limits of a renderer and between them: errors hide in the middle."""
     yaws = (-record.max_yaw, -record.max_yaw / 2, 0.0, record.max_yaw / 3, record.max_yaw)
-    return [(yaw, pitch, 0.0) for yaw in yaws for pitch in (-record.max_pitch, 0.0, record.max_pitch)]
+    upright = [(yaw, pitch, 0.0) for yaw in yaws for pitch in (-record.max_pitch, 0.0, record.max_pitch)]
+    rolls = (-record.max_roll, record.max_roll) if record.max_roll else ()
+    return upright + [(yaw, 0.0, roll) for yaw in (yaws[0], yaws[-1]) for roll in rolls]
 
 
 def export_renderer(network: RendererNetwork, target: Target, out: Path) -> RendererManifest:
@@ -126,9 +128,8 @@ def quantize_renderer(bundle: Path, out: Path | None = None, recipe: Recipe | No
     check_compiler(target)
     record = manifest.renderer
     calibrating, measured = _drawn(record, _CALIBRATING, 1), _drawn(record, _MEASURED, 2)
-    calibrating += [
-        network_input(record, pose, drawn_codes(record, np.random.default_rng(3))) for pose in extreme_poses(record)
-    ]
+    random = np.random.default_rng(3)
+    calibrating += [network_input(record, pose, drawn_codes(record, random)) for pose in extreme_poses(record)]
     out = out or bundle
     with workspace(out) as folder:
         source = float_half(manifest, bundle, (3, record.size, record.size))
@@ -151,7 +152,7 @@ def quantize_renderer(bundle: Path, out: Path | None = None, recipe: Recipe | No
 def _drawn(record: RendererRecord, count: int, seed: int) -> list[Array]:
     """Inputs of the network at poses drawn evenly within its limits."""
     random = np.random.default_rng(seed)
-    limits = np.array([record.max_yaw, record.max_pitch, 0.0])
+    limits = np.array([record.max_yaw, record.max_pitch, record.max_roll])
     poses = [tuple(float(v) for v in random.uniform(-limits, limits)) for _ in range(count)]
     return [network_input(record, (yaw, pitch, roll), drawn_codes(record, random)) for yaw, pitch, roll in poses]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npuface_runtime.engines import Session, open_session
-from npuface_runtime.errors import UserError
+from npuface_runtime.errors import EngineError, UserError
 from npuface_runtime.ray_encoding import network_input
 from npuface_runtime.renderer_manifest import RendererManifest
 
@@ -79,7 +79,11 @@ class FaceRenderer:
 
 
 def run_renderer(manifest: RendererManifest, session: Session, entered: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A renderer's picture [size, size, 3], RGB in 0..1, for its float32 NCHW input, whatever its tensors' types."""
+    """A renderer's picture [size, size, 3], RGB in 0..1, for its float32 NCHW input, whatever its tensors' types.
+
+    Raises:
+        EngineError: the engine failed, or a colour is not finite.
+    """
     info, out = manifest.input, manifest.outputs[0]
     if info.layout == "NHWC":
         entered = np.ascontiguousarray(entered.transpose(0, 2, 3, 1))
@@ -90,6 +94,9 @@ def run_renderer(manifest: RendererManifest, session: Session, entered: NDArray[
     else:
         (made,) = session.run(entered)
     picture = made.astype(np.float32)
+    if not np.isfinite(picture).all():
+        why = "the network returned colours that are not finite"
+        raise EngineError(f"cannot render with {manifest.name}", why, "check the precision that the engine runs it in")
     if out.scale is not None and out.zero_point is not None:
         picture = (picture - out.zero_point) * np.float32(out.scale)
     picture = picture[0] if out.layout == "NHWC" else picture[0].transpose(1, 2, 0)

@@ -26,6 +26,7 @@ KINDS = ("field", "light-field")
 CODE_RANGE = 4.0
 """Codes are drawn from N(0, 1) and enter divided by this, so that they share the scale of the encodings."""
 _MAX = {"grid": 256, "samples": 256, "point_frequencies": 10, "direction_frequencies": 10, "shape_codes": 1024}
+_FARTHEST = 1000.0
 _ROWS_BESIDE = 2
 """Rows of a field's tensor below the samples: the plate and the view."""
 
@@ -94,7 +95,7 @@ def wrong_renderer(record: RendererRecord) -> str | None:
         return "its renderer encodes directions finer than points"
     if record.grid == 1:
         return "its renderer has one ray"
-    if not (record.distance > 1 and 0 < record.tan_half < 2):
+    if not (1 < record.distance <= _FARTHEST and 0 < record.tan_half < 2):
         return f"its renderer's camera is {record.distance} away with a tangent of {record.tan_half}"
     if not all(0 <= limit <= 180 for limit in (record.max_yaw, record.max_pitch, record.max_roll)):
         return "its renderer's pose limits are not within 0 to 180 degrees"

@@ -52,7 +52,16 @@ class RendererManifest(BundleManifest):
             or wrong_renderer(self.renderer)
             or self._wrong_shapes()
             or wrong_record(self.placement, None)
+            or self._wrong_figures()
         )
+
+    def _wrong_figures(self) -> str | None:
+        figures = (("parity", self.parity, ("max_abs",)), ("fidelity", self.fidelity, ("psnr_db", "min_psnr_db")))
+        for name, record, wanted in figures:
+            missing = [figure for figure in wanted if record is not None and figure not in record]
+            if missing:
+                return f"its {name} has no {', '.join(missing)}"
+        return None
 
     def _wrong_shapes(self) -> str | None:
         if len(self.outputs) != 1:

@@ -43,7 +43,7 @@ def load_run(path: Path | None, config: DataclassInstance, parts: Mapping[str, A
     steps are done, and the seconds so far.
 
     Raises:
-        UserError: the file is damaged, or another configuration wrote it.
+        UserError: the file is damaged, or another configuration wrote it, or it is of other pictures.
     """
     if path is None or not path.is_file():
         return 0, 0.0
@@ -51,7 +51,7 @@ def load_run(path: Path | None, config: DataclassInstance, parts: Mapping[str, A
         plain = torch.load(path, weights_only=True)
         if plain["config"] != asdict(config):
             fix = "delete it to start anew, or name another output"
-            raise UserError(f"cannot resume from {path}", "another configuration wrote it", fix)
+            raise UserError(f"cannot resume from {path}", "another configuration or other pictures wrote it", fix)
         for name, part in parts.items():
             part.load_state_dict(plain["parts"][name])
         return int(plain["done"]), float(plain["seconds"])

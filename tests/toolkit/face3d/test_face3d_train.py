@@ -50,6 +50,18 @@ def test_shipped_configurations_can_be_read(name: str) -> None:
         ("held_out = 1.0", "shares"),
         ("generator = { rays = { grit = 4 } }", "grit"),
         ("steps", "not TOML"),
+        ("steps = 1.5", "not of type int"),
+        ('rate = "fast"', "not of type float"),
+        ("rate = nan", "not finite"),
+        ("rate = 0.0", "above 0"),
+        ("seed = -1", "not below"),
+        ("ema = 5.0", "shares"),
+        ("warmup = -0.1", "shares"),
+        ("adversary_width = 0", "above 0"),
+        ("generator = 5", "not an object"),
+        ("generator = { width = 0 }", "width is 0"),
+        ("generator = { rays = { samples = 0 } }", "samples"),
+        ("loss = 5", "not an object"),
     ],
 )
 def test_what_is_wrong_in_a_configuration_is_said(tmp_path: Path, text: str, why: str) -> None:
@@ -68,11 +80,21 @@ def test_it_learns(heads: HeadViews) -> None:
     assert solid_last < 0.9 * solid_first
 
 
-def test_a_killed_run_ends_where_the_whole_run_does(heads: HeadViews, photos: Photos, tmp_path: Path) -> None:
-    whole = Face3dTrainer(heads, photos, TRAINING)
+def judge() -> IdentityEncoder:
+    torch.manual_seed(0)
+    layers = (torch.nn.Conv2d(3, 5, 8, 8), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    return IdentityEncoder(torch.nn.Sequential(*layers), (32, 32))
+
+
+@pytest.mark.parametrize("loss", [LossWeights(), LossWeights(gan=0.1, identity=1.0)])
+def test_a_killed_run_ends_where_the_whole_run_does(
+    heads: HeadViews, photos: Photos, tmp_path: Path, loss: LossWeights
+) -> None:
+    config, encoder = replace(TRAINING, loss=loss, gan_from=0.2), judge() if loss.identity else None
+    whole = Face3dTrainer(heads, photos, config, identity=encoder)
     whole.run()
     state = tmp_path / "run.state"
-    first = Face3dTrainer(heads, photos, TRAINING, state)
+    first = Face3dTrainer(heads, photos, config, state, encoder)
     kept = first._step
 
     def killed(step: int) -> dict[str, float]:
@@ -87,20 +109,21 @@ def test_a_killed_run_ends_where_the_whole_run_does(heads: HeadViews, photos: Ph
     try:
         with pytest.raises(KeyboardInterrupt):
             first.run()
-        again = Face3dTrainer(heads, photos, TRAINING, state)
+        with pytest.raises(UserError, match="other pictures"):
+            Face3dTrainer(heads.part(slice(1, None)), photos, config, state, encoder).run()
+        again = Face3dTrainer(heads, photos, config, state, encoder)
         again.run()
     finally:
         train._SAVE_EVERY = every
     torch.testing.assert_close(weights(again), weights(whole), atol=0, rtol=0)
+    done = Face3dTrainer(heads, photos, config, state, encoder)
+    done.run()
+    assert done.seconds == again.seconds, "a run that was killed behind its last step keeps its time"
 
 
 def test_every_network_of_the_adversary_trains(heads: HeadViews) -> None:
-    torch.manual_seed(0)
-    judge = IdentityEncoder(
-        torch.nn.Sequential(torch.nn.Conv2d(3, 5, 8, 8), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()), (32, 32)
-    )
     config = replace(TRAINING, loss=LossWeights(gan=0.1, identity=1.0), gan_from=0.0)
-    trainer = Face3dTrainer(heads, None, config, identity=judge)
+    trainer = Face3dTrainer(heads, None, config, identity=judge())
     parts = {name: getattr(trainer.adversary, name) for name in ("discriminator", "feature_encoder", "identity")}
     before = {name: [p.detach().clone() for p in part.parameters()] for name, part in parts.items()}
     found = [trainer._step(step) for step in range(2)]
@@ -120,10 +143,24 @@ def test_the_literal_pairing_compares_no_pixels(heads: HeadViews) -> None:
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(heads: HeadViews) -> None:
-    trainer = Face3dTrainer(heads, None, replace(TRAINING, steps=100))
-    trainer._step = lambda step: {"picture": float("nan")}  # type: ignore[method-assign]
-    with pytest.raises(UserError, match="not finite"):
+    trainer = Face3dTrainer(heads, None, replace(TRAINING, steps=3))  # fewer than between two reports
+    trainer._step = lambda step: {"picture": float("nan") if step == 1 else 1.0}  # type: ignore[method-assign]
+    with pytest.raises(UserError, match="after 2 steps"):
         trainer.run()
+
+
+def test_no_term_is_refused_where_cuda_casts_to_bfloat16(heads: HeadViews) -> None:
+    """torch refuses binary_cross_entropy there. CUDA's rules are applied to tensors of the processor."""
+    trainer = Face3dTrainer(heads, None, TRAINING)
+    torch.set_autocast_enabled("cuda", True)
+    try:
+        with torch._C._IncludeDispatchKeyGuard(torch._C.DispatchKey.AutocastCUDA):
+            with pytest.raises(RuntimeError, match="unsafe to autocast"):
+                torch.nn.functional.binary_cross_entropy(torch.rand(2), torch.ones(2))
+            found = trainer._step(0)
+    finally:
+        torch.set_autocast_enabled("cuda", False)
+    assert found["solid"] > 0
 
 
 def test_batches_of_heads_show_one_head_twice(heads: HeadViews) -> None:
@@ -131,6 +168,13 @@ def test_batches_of_heads_show_one_head_twice(heads: HeadViews) -> None:
     same = Batches(heads, None, TRAINING).draw(3)
     torch.testing.assert_close(batch.source, same.source, atol=0, rtol=0)
     assert batch.heads == TRAINING.batch
+    views = torch.from_numpy(heads.rgb).permute(0, 1, 4, 2, 3).float() / 255
+    for source, target, pose in zip(batch.source, batch.target, batch.pose, strict=True):
+        (who, _), (same, view) = (
+            torch.nonzero((views == one).all(-1).all(-1).all(-1))[0].tolist() for one in (source, target)
+        )
+        assert who == same
+        np.testing.assert_array_equal(heads.poses[who, view], pose)
     assert (batch.depth[batch.opacity > 0.9] > 3).all()
 
 
@@ -151,10 +195,26 @@ def test_a_run_writes_checkpoint_card_and_sheets(heads: HeadViews, tmp_path: Pat
     assert "must not be used to identify people" in (tmp_path / "face.md").read_text()
 
 
+def test_photographs_alone_of_whom_none_is_held_out_train_without_sheets(
+    photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import npuface_toolkit.face3d.training_run as training_run
+
+    nobody = Photos(photos.rgb[:0], photos.poses[:0], ())
+    monkeypatch.setattr(training_run, "split_photos", lambda *given: (photos, nobody))
+    train_face3d(None, ["points:x.csv"], replace(TRAINING, sheet_every=3), tmp_path / "a.safetensors", "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.md", "a.safetensors"]
+    monkeypatch.setattr(training_run, "split_photos", lambda *given: (nobody, photos))
+    with pytest.raises(UserError, match="every face is held out"):
+        train_face3d(None, ["points:x.csv"], TRAINING, tmp_path / "b.safetensors", "")
+
+
 def test_heads_are_split_at_their_end(heads: HeadViews) -> None:
     training, others = split_heads(heads, 0.3)
     np.testing.assert_array_equal(others.rgb, heads.rgb[4:])
     assert len(training) == 4
+    with pytest.raises(UserError, match="there are 1"):
+        split_heads(heads.part(slice(1)), 0.3)
 
 
 @pytest.mark.parametrize(

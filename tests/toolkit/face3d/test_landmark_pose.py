@@ -55,6 +55,9 @@ def test_the_mean_face_is_symmetric_and_looks_out_of_the_box() -> None:
         (np.arange(136.0).reshape(68, 2), "line or a point"),
         (np.full((68, 2), np.nan), "not finite"),
         (np.zeros((98, 2)), "not \\[68, 2\\]"),
+        (np.concatenate([seen(Pose())[:17], np.full((51, 2), 100.0)]), "line or a point"),
+        (np.concatenate([seen(Pose())[:17], 100 + 1e-3 * seen(Pose())[17:]]), "tiny beside the jaw"),
+        (np.concatenate([seen(Pose())[:17], seen(Pose())[17:] * (1, 0)]), "line or a point"),
     ],
 )
 def test_degenerate_landmarks_are_refused(landmarks: NDArray[np.float64], reason: str) -> None:

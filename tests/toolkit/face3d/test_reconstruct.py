@@ -18,7 +18,6 @@ from npuface_runtime.errors import UserError
 from npuface_toolkit.face3d.codes_file import load_codes, save_codes
 from npuface_toolkit.face3d.evaluate import angle_between, different_people, on_heads, on_photos, psnr
 from npuface_toolkit.face3d.face3d_checkpoint import Face3d, load_face3d, save_face3d
-from npuface_toolkit.face3d.generator import Generator
 from npuface_toolkit.face3d.head_pictures import draw_head, picture_of
 from npuface_toolkit.face3d.head_views import make_views, stacked
 from npuface_toolkit.face3d.identity_crop import SIZE, face_crops
@@ -190,8 +189,26 @@ def test_what_cannot_be_reconstructed_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_generator_alone_is_no_checkpoint(tmp_path: Path) -> None:
-    assert isinstance(MODEL.generator, Generator)
+@pytest.mark.parametrize("name", ["face.glb", "../face/face.ply"])
+def test_the_photograph_is_not_replaced_by_its_turntable(checkpoint: Path, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "face"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "face.png"), cv2.cvtColor(photograph(), cv2.COLOR_RGB2BGR))
+    before = (folder / "face.png").read_bytes()
+    with pytest.raises(UserError, match="is the photograph itself"):
+        photo_to_mesh(folder / "face.png", folder / name, str(checkpoint), "student-68", "cascade", None, 1, 16)
+    assert (folder / "face.png").read_bytes() == before
+    assert [path.name for path in folder.iterdir()] == ["face.png"]
+
+
+def test_a_folder_in_the_place_of_the_mesh_is_refused(checkpoint: Path, photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.glb").mkdir()
+    with pytest.raises(UserError, match="it is a folder"):
+        photo_to_mesh(photo, tmp_path / "a.glb", str(checkpoint), "student-68", "cascade", None, 1, 16)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.glb"]
+
+
+def test_what_is_no_safetensors_file_is_no_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"x")
     with pytest.raises(UserError, match="no safetensors file"):
         load_face3d(str(tmp_path / "a"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,14 +18,15 @@ from npuface_export.compiled import cpu_operators
 from npuface_export.renderer import RendererNetwork, export_renderer, extreme_poses, quantize_renderer
 from npuface_export.target import target_by_name
 from npuface_runtime import Landmarker
-from npuface_runtime.errors import UserError
-from npuface_runtime.face_renderer import FaceRenderer
+from npuface_runtime.errors import EngineError, UserError
+from npuface_runtime.face_renderer import FaceRenderer, run_renderer
 from npuface_runtime.ray_encoding import CODE_RANGE, network_input, wrong_renderer
 from npuface_runtime.renderer_manifest import RendererManifest
 from npuface_toolkit.face3d.light_field import LightField, LightFieldConfig, distil, light_field_input
 from npuface_toolkit.face3d.packed import PackedRenderer, field_record
 from npuface_toolkit.face3d.pose import Pose, camera_to_world
 from npuface_toolkit.face3d.rays import ray_inputs
+from npuface_toolkit.face3d.renderer_bench import bench_renderers
 from npuface_toolkit.face3d.turn import render_turn, yaws_of
 
 ENGINES = ("onnxruntime-cpu", "openvino-cpu", "litert-cpu")
@@ -150,13 +153,16 @@ def test_a_light_field_learns_its_teacher(tmp_path: Path) -> None:
     with FaceRenderer(tmp_path / "b") as renderer, torch.no_grad():
         wanted = field(entered)[0].permute(1, 2, 0).numpy()
         assert np.abs(renderer.render(20, 5) / 255 - wanted).max() <= 0.5 / 255 + 1e-4
-    assert isinstance(field, LightField)
 
 
 def test_poses_at_the_limits_are_compared() -> None:
     poses = extreme_poses(field_record(GENERATOR, False))
     assert {abs(yaw) for yaw, _, _ in poses} >= {0, 45}
     assert {abs(pitch) for _, pitch, _ in poses} >= {0, 20}
+    assert {roll for _, _, roll in poses} == {-30, 0, 30}
+    light = LightField(LightFieldConfig(SHAPE.rays, 8, 1, 8)).record()
+    assert light.max_roll == 0, "a light field is taught upright poses alone"
+    assert {roll for _, _, roll in extreme_poses(light)} == {0}
 
 
 @pytest.mark.parametrize(
@@ -189,6 +195,7 @@ def test_a_bundle_of_another_kind_is_refused(bundle: Path, tmp_path: Path) -> No
         ({"samples": 0}, "samples"),
         ({"appearance_codes": 3}, "without the other"),
         ({"distance": 0.5}, "camera"),
+        ({"distance": 1e300}, "camera"),
         ({"max_yaw": 400.0}, "limits"),
         ({"size": 16}, "shape"),
     ],
@@ -198,6 +205,46 @@ def test_a_manifest_that_contradicts_itself_is_refused(bundle: Path, change: dic
     raw["renderer"] = raw["renderer"] | change
     with pytest.raises(UserError, match=why):
         RendererManifest.from_json(raw)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"parity": {"x": 1.0}}, "parity has no max_abs"),
+        ({"fidelity": {"psnr_db": 40.0}}, "fidelity has no min_psnr_db"),
+        ({"fidelity": {"psnr_db": "much"}}, "not of type float"),
+    ],
+)
+def test_figures_that_are_missing_are_said(bundle: Path, change: dict[str, object], why: str) -> None:
+    with pytest.raises(UserError, match=why):
+        RendererManifest.from_json(RendererManifest.load(bundle).as_json() | change)
+
+
+def test_an_int8_bundle_without_its_float_model_is_refused(bundle: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "b"
+    shutil.copytree(bundle, copy)
+    raw = RendererManifest.load(copy).as_json() | {"precision": "int8"}
+    (copy / "manifest.json").write_text(json.dumps(raw))
+    with pytest.raises(UserError, match="no 'float' file"):
+        quantize_renderer(copy, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_colours_that_are_not_finite_are_refused(bundle: Path) -> None:
+    """Python's max() and a clip would let them pass as a parity of zero."""
+
+    class Broken:
+        def run(self, entered: np.ndarray) -> tuple[np.ndarray]:  # type: ignore[type-arg]
+            return (np.full((1, 3, SHAPE.size, SHAPE.size), np.nan, np.float32),)
+
+    manifest = RendererManifest.load(bundle)
+    with pytest.raises(EngineError, match="not finite"):
+        run_renderer(manifest, Broken(), network_input(manifest.renderer, (0, 0, 0)))  # type: ignore[arg-type]
+
+
+def test_an_npu_is_not_timed_on_the_host() -> None:
+    with pytest.raises(UserError, match="it is an NPU"):
+        bench_renderers("gone", Path("gone"), None, "ethos-u55-256", 1)
 
 
 def test_a_turn_is_rendered(bundle: Path, tmp_path: Path) -> None:
@@ -217,6 +264,8 @@ def test_a_turn_is_rendered(bundle: Path, tmp_path: Path) -> None:
         ("a.gif", "0", "does not end in"),
         ("gone/a.png", "0", "no folder"),
         ("a.png", "left", "no range"),
+        ("a.png", "0..", "no range"),
+        ("a.png", "..5", "no range"),
         ("a.png", "-80..80", "-45 to 45"),
     ],
 )

@@ -97,12 +97,14 @@ def train(
 @face3d.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="A checkpoint, or face3d-heads.")],
-    heads: Annotated[Path | None, typer.Option("--heads", help="Procedural heads that training never saw.")] = None,
+    heads: Annotated[
+        Path | None, typer.Option("--heads", help="Procedural heads: of another --seed than those of training.")
+    ] = None,
     data: Annotated[
         list[str] | None, typer.Option("--data", help="FORMAT:FILE[:PICTURES_DIR] of faces with 68 points. Repeatable.")
     ] = None,
     held_out: Annotated[
-        float | None, typer.Option("--held-out", help="Only the identities that training with this share held out.")
+        float | None, typer.Option("--held-out", help="Only the heads and people that training with this held out.")
     ] = None,
     most: Annotated[int, typer.Option("--most", min=1, help="At most so many heads, and faces, spread evenly.")] = 100,
     identity: Annotated[str | None, typer.Option("--identity", help=f"The judge of --data. {_IDENTITY}")] = None,

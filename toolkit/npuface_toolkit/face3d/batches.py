@@ -5,6 +5,7 @@ Every batch is drawn from the seed and the number of its step, so that a resumed
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from npuface_toolkit.face3d.photos import Photos
 Arrays = tuple[NDArray[Any], ...]
 _SOLID_POINTS = 384
 _SAME_VIEW = 0.3
-"""Share of the pairs whose two pictures are one, or that picture and its mirror image."""
+"""Share of the pairs of heads whose two pictures are one, and of those of photographs that are a mirror image."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,14 @@ class Batches:
         self.heads, self.photos, self.config = heads, photos, config
         share = config.photos if heads and photos else float(bool(photos))
         self.from_photos = round(config.batch * share)
+
+    def digest(self) -> str:
+        """SHA-256 of the pictures and poses that are drawn from: a run goes on with those that it began with."""
+        found = hashlib.sha256()
+        for kind in (self.heads, self.photos):
+            for part in (kind.rgb, kind.poses) if kind else ():
+                found.update(np.ascontiguousarray(part).data)
+        return found.hexdigest()
 
     def draw(self, step: int) -> Batch:
         """The batch of a step."""

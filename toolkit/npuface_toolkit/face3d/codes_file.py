@@ -34,7 +34,7 @@ def load_codes(path: Path, config: GeneratorConfig) -> Codes:
         with safe_open(path, framework="pt") as file:
             if (file.metadata() or {}).get("format") != FORMAT:
                 raise UserError(what, "it holds something else", fix)
-            zs, za = file.get_tensor("zs"), file.get_tensor("za")
+            zs, za = file.get_tensor("zs").float(), file.get_tensor("za").float()
     except (SafetensorError, OSError) as error:
         raise UserError(what, str(error), fix) from None
     lengths, wanted = (tuple(zs.shape), tuple(za.shape)), (config.shape_codes, config.appearance_codes)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from npuface_runtime.errors import UserError
+from npuface_runtime.plain import build
 from npuface_toolkit.face3d.generator import GeneratorConfig
 
 PAIRINGS = ("encoder", "literal")
@@ -52,7 +53,6 @@ class Face3dTraining:
         pairing: "encoder": codes and pose of a render are those of the picture that it is compared with. "literal":
             as the patent's text says, random codes against any picture; see docs/face3d.md for what that teaches.
         discriminator, feature_encoder: "vgg16" or "resnet".
-        identity_encoder: layout of encoder 2: "mobilefacenet", "light-cnn" or "vgg-face".
         adversary_width: channels of the first layer of discriminator and encoder 1.
         steps, batch: how many, and pictures in each.
         photos: share of a batch that are photographs, where both are given.
@@ -70,7 +70,6 @@ class Face3dTraining:
     pairing: str = "encoder"
     discriminator: str = "resnet"
     feature_encoder: str = "resnet"
-    identity_encoder: str = "mobilefacenet"
     adversary_width: int = 16
     steps: int = 10000
     batch: int = 24
@@ -100,10 +99,10 @@ def read_face3d_config(path: Path) -> Face3dTraining:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(what, f"it is not TOML ({error})", "mend the file") from None
     try:
-        generator = GeneratorConfig.from_dict(raw.pop("generator", {}))
-        config = Face3dTraining(generator, LossWeights(**raw.pop("loss", {})), **raw)
+        config: Face3dTraining = build(Face3dTraining, raw, "configuration")
+        config.generator.check()
         _check(config)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         known = ", ".join(f.name for f in dataclasses.fields(Face3dTraining))
         raise UserError(what, str(error), f"the keys are {known}") from None
     return config
@@ -114,9 +113,12 @@ def _check(config: Face3dTraining) -> None:
         raise ValueError(f"pairing is {config.pairing!r}, not one of {', '.join(PAIRINGS)}")
     if config.precision not in ("bf16", "fp32"):
         raise ValueError(f"precision is {config.precision!r}, not bf16 or fp32")
-    if min(config.steps, config.batch, config.sheet_every) < 1:
-        raise ValueError("steps, batch and sheet_every are numbers above 0")
-    if not (0 <= config.photos <= 1 and 0 < config.held_out < 1):
-        raise ValueError("photos and held_out are shares between 0 and 1")
+    if min(config.steps, config.batch, config.sheet_every, config.adversary_width) < 1:
+        raise ValueError("steps, batch, sheet_every and adversary_width are numbers above 0")
+    if min(config.rate, config.adversary_rate) <= 0 or config.seed < 0:
+        raise ValueError("rates are above 0, and the seed is not below")
+    shares = (config.photos, config.warmup, config.gan_from, config.held_out, config.ema)
+    if min(shares) < 0 or max(shares) > 1 or config.held_out in (0, 1) or config.ema == 1:
+        raise ValueError("photos, warmup, gan_from, held_out and ema are shares between 0 and 1")
     if any(weight < 0 for weight in dataclasses.astuple(config.loss)):
         raise ValueError("a weight of the loss is below 0")

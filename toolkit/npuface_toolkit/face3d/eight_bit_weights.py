@@ -46,7 +46,7 @@ def _settle(layer: nn.Conv2d, inputs: Tensor, counts: Tensor) -> None:
     mean = (counts[:, None] * inputs).sum(0) / counts.sum()
     centred = inputs - mean
     gram = centred.T @ (counts[:, None] * centred) / counts.sum()
-    steps = weight.abs().amax(1, keepdim=True) / _LEVELS
+    steps = weight.abs().amax(1, keepdim=True).clamp(min=1e-12) / _LEVELS
     settled = steps * _nearest(weight / steps, gram)
     if layer.bias is not None:
         layer.bias -= (settled - weight) @ mean
@@ -55,13 +55,15 @@ def _settle(layer: nn.Conv2d, inputs: Tensor, counts: Tensor) -> None:
 
 def _nearest(wanted: Tensor, gram: Tensor) -> Tensor:
     """Whole numbers n [O, C] within +-127 with a small (n - wanted)' gram (n - wanted) in each row: column after column
-    is moved to where the others want it, until none moves."""
+    is moved to where the others want it, until none moves. The largest of a row stays, it sets the scale."""
     found = wanted.round()
+    movable = wanted.abs() < _LEVELS - 1e-3
     for _ in range(_ROUNDS):
         before = found.clone()
         for i in torch.nonzero(gram.diagonal() > 1e-9).flatten().tolist():
             slope = (found - wanted) @ gram[i]
-            found[:, i] = (found[:, i] - slope / gram[i, i]).round().clamp(-_LEVELS, _LEVELS)
+            moved = (found[:, i] - slope / gram[i, i]).round().clamp(-_LEVELS, _LEVELS)
+            found[:, i] = torch.where(movable[:, i], moved, found[:, i])
         if torch.equal(found, before):
             break
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -69,10 +69,14 @@ def on_heads(model: Face3d, heads: HeadViews, config: FitConfig | None = None) -
     """Reconstruct each head from its first view, with its true landmarks as a perfect detector would give them.
 
     Raises:
-        UserError: there are no heads, or they have one view only.
+        UserError: there are no heads, they have one view only, or pictures of another size than the model's.
     """
+    what, size = "cannot evaluate on these heads", model.generator.config.size
     if not len(heads) or heads.rgb.shape[1] < 2:
-        raise UserError("cannot evaluate on these heads", "each needs two views", "make more: npuface face3d heads")
+        raise UserError(what, "each needs two views", "make more: npuface face3d heads")
+    if heads.rgb.shape[2] != size:
+        why = f"they are drawn with {heads.rgb.shape[2]} pixels, the model renders {size}"
+        raise UserError(what, why, f"draw them with that size: npuface face3d heads --size {size}")
     rgb = heads.rgb[:, 0]
     aligned = [align_face(one, points, rgb.shape[1]) for one, points in zip(rgb, heads.landmarks[:, 0], strict=True)]
     rows = []
@@ -120,7 +124,6 @@ def _of_head(model: Face3d, head: HeadViews, aligned: AlignedFace, found: Recons
 
 def _true_mesh(head: HeadViews) -> Any:
     shape = HeadShape(*(float(v) for v in head.shapes[0]))
-    assert len(fields(HeadShape)) == head.shapes.shape[1]
 
     def density(points: Tensor) -> Tensor:
         places = points.numpy()

@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from npuface_benchmarks.files import write_all
 from npuface_runtime.errors import UserError
 from npuface_toolkit.face3d.evaluate import on_heads, on_photos
-from npuface_toolkit.face3d.face3d_checkpoint import load_face3d
+from npuface_toolkit.face3d.face3d_checkpoint import Face3d, load_face3d
 from npuface_toolkit.face3d.head_views import load_views
 from npuface_toolkit.face3d.identity_encoder import open_identity_encoder
-from npuface_toolkit.face3d.photos import aligned_photos
+from npuface_toolkit.face3d.photos import Photos, aligned_photos, read_portraits
+from npuface_toolkit.face3d.reconstruct import Reconstruction
 from npuface_toolkit.face3d.sheets import png, yaw_sheet
-from npuface_toolkit.faces import Face, split_by_identity
-from npuface_toolkit.training_run import read_sources
+from npuface_toolkit.face3d.training_run import split_heads
+from npuface_toolkit.faces import split_by_identity
 
 _SHEET = 8
 
@@ -39,33 +41,60 @@ def evaluate_face3d(
         Records by "heads" and "faces" (HeadErrors, PhotoErrors).
 
     Raises:
-        UserError: nothing is given to reconstruct, or it cannot be read.
+        UserError: nothing is given to reconstruct, it cannot be read, or nothing of it was held out.
     """
-    if heads is None and not sources:
-        raise UserError("cannot evaluate on nothing", "neither heads nor faces are given", "give --heads or --data")
-    if sources and identity is None:
-        raise UserError("cannot compare faces", "no judge of identities is given", "give --identity KIND:FILE")
+    _check(heads, sources, held_out, identity, sheet)
     networks = load_face3d(model)
     found: dict[str, dict[str, Any]] = {}
     if heads is not None:
         known = load_views(heads)
-        found["heads"] = on_heads(networks, known.part(slice(most))).as_json()
+        known = known if held_out is None else split_heads(known, held_out)[1]
+        found["heads"] = on_heads(networks, known.part(_spread(len(known), most))).as_json()
     if sources and identity is not None:
-        faces, _ = read_sources(sources)
-        if held_out is not None:
-            _, faces = split_by_identity(faces, held_out)
-        photos = aligned_photos(_spread(faces, most), networks.generator.config.size)
         judge = open_identity_encoder(identity)
+        photos = _photos(sources, held_out, most, networks.generator.config.size)
         errors, made = on_photos(networks, photos, judge, fitted_by=judge if fit_identity else None)
         found["faces"] = asdict(errors) | {"judge_in_fit": fit_identity, "people": len(set(photos.identities))}
         if sheet:
-            chosen = np.linspace(0, len(made) - 1, min(_SHEET, len(made))).astype(int)
-            codes = [(made[i].zs, made[i].za) for i in chosen]
-            rows = yaw_sheet(networks.generator, codes, [photos.rgb[i] for i in chosen])
-            write_all(sheet.parent, {sheet.name: png(rows)})
+            _write_sheet(sheet, networks, photos, made)
     return found
 
 
-def _spread(faces: Sequence[Face], most: int) -> list[Face]:
-    """At most so many faces, spread evenly over the list."""
-    return [faces[i] for i in np.linspace(0, len(faces) - 1, min(most, len(faces))).astype(int)]
+def _check(
+    heads: Path | None, sources: Sequence[str], held_out: float | None, identity: str | None, sheet: Path | None
+) -> None:
+    """Refuse arguments that do not go together."""
+    if heads is None and not sources:
+        raise UserError("cannot evaluate on nothing", "neither heads nor faces are given", "give --heads or --data")
+    if bool(sources) != (identity is not None):
+        why = "faces are compared by a judge of identities, and one of both is missing"
+        raise UserError("cannot compare faces", why, "give --data and --identity KIND:FILE together")
+    if sheet and not sources:
+        raise UserError(f"cannot draw {sheet}", "a sheet shows faces, and none are given", "give --data")
+    if held_out is not None and not 0 < held_out < 1:
+        raise UserError(
+            f"cannot hold out {held_out}", "it is a share of heads and identities", "give 0.05 for instance"
+        )
+
+
+def _photos(sources: Sequence[str], held_out: float | None, most: int, size: int) -> Photos:
+    faces = read_portraits(sources)
+    if held_out is not None:
+        _, faces = split_by_identity(faces, held_out)
+    photos = aligned_photos([faces[i] for i in _spread(len(faces), most)], size)
+    if not len(photos):
+        why = "no face is left: all were trained on, in profile or without a pose"
+        raise UserError("cannot compare faces", why, "give more faces, or a larger --held-out if training had it")
+    return photos
+
+
+def _write_sheet(path: Path, networks: Face3d, photos: Photos, made: Sequence[Reconstruction]) -> None:
+    chosen = _spread(len(made), _SHEET)
+    codes = [(made[i].zs, made[i].za) for i in chosen]
+    rows = yaw_sheet(networks.generator, codes, [photos.rgb[i] for i in chosen])
+    write_all(path.parent, {path.name: png(rows)})
+
+
+def _spread(count: int, most: int) -> NDArray[np.intp]:
+    """At most so many places of a list, spread evenly over it."""
+    return np.linspace(0, count - 1, min(most, count)).astype(np.intp)

@@ -54,11 +54,11 @@ def load_face3d(name: str) -> Face3d:
     """The networks of a checkpoint: a path, or the name of a shipped model such as `face3d-heads`.
 
     Raises:
-        UserError: the file is missing, damaged, no checkpoint of a 3D face model, or of another layout.
+        UserError: the file is missing, damaged, no checkpoint of a 3D face model, of another layout, or not finite.
     """
     shipped = _SHIPPED / f"{name}.safetensors"
     path = shipped if "/" not in name and not Path(name).is_file() and shipped.is_file() else Path(name)
-    what, fix = f"cannot open the checkpoint {name}", "give face3d-heads or one made by npuface train-face3d"
+    what, fix = f"cannot open the checkpoint {name}", "give face3d-heads or one made by npuface face3d train"
     if not path.is_file():
         raise UserError(what, "there is no such file", fix)
     try:
@@ -77,6 +77,8 @@ def load_face3d(name: str) -> Face3d:
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(what, f"its weights and its description disagree ({reason})", fix) from None
+    if not all(bool(weight.isfinite().all()) for weight in weights.values()):
+        raise UserError(what, "a weight is not finite", fix)
     return Face3d(built.generator.eval(), built.encoder.eval(), about.get("facts", {}))
 
 

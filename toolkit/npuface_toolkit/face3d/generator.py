@@ -8,11 +8,17 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from npuface_runtime.plain import build
+from npuface_runtime.ray_encoding import RendererRecord, wrong_renderer
 from npuface_toolkit.face3d.compositing import Compositing
 from npuface_toolkit.face3d.field import Field
 from npuface_toolkit.face3d.initial import keep_variance
 from npuface_toolkit.face3d.neural_renderer import SCALE, NeuralRenderer
 from npuface_toolkit.face3d.rays import RayConfig, RayInputs
+
+_WIDEST = 1024
+_MAX_ACTIVATIONS = 1 << 26
+"""Numbers in one layer of the field for one picture: 268 MB."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +50,29 @@ class GeneratorConfig:
         """The configuration of plain data.
 
         Raises:
-            TypeError: a key is not known.
+            ValueError: a key is not known, a value is of another type, or see `check`.
         """
-        return cls(**(plain | {"rays": RayConfig(**plain.get("rays", {}))}))
+        config: GeneratorConfig = build(cls, plain, "generator")
+        config.check()
+        return config
+
+    def check(self) -> None:
+        """Refuse what no renderer can be made of, or what would not fit into memory, before anything is allocated.
+
+        Raises:
+            ValueError: a number is out of range.
+        """
+        rays, codes = self.rays, (self.shape_codes, self.appearance_codes)
+        camera = (rays.distance, rays.tan_half, rays.point_frequencies, rays.direction_frequencies)
+        why = wrong_renderer(
+            RendererRecord("field", rays.grid, rays.samples, self.size, *camera, 0.0, 0.0, 0.0, *codes)
+        )
+        if why:
+            raise ValueError(why)
+        if not 4 <= self.width <= _WIDEST or min(codes) < 1:
+            raise ValueError(f"the width is {self.width} with codes of {codes}, not 4 to {_WIDEST} with some")
+        if self.width * rays.samples * rays.grid**2 > _MAX_ACTIVATIONS:
+            raise ValueError(f"{rays.grid} x {rays.grid} rays of {rays.samples} samples do not fit into memory")
 
 
 class Rendering(NamedTuple):

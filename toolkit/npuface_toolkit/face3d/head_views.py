@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ class HeadViews:
     def __len__(self) -> int:
         return len(self.rgb)
 
-    def part(self, chosen: slice) -> HeadViews:
+    def part(self, chosen: slice | NDArray[np.intp]) -> HeadViews:
         """Some of the heads."""
         return HeadViews(*(getattr(self, f.name)[chosen] for f in fields(self)))
 
@@ -65,7 +66,13 @@ def make_views(heads: int, views: int, size: int, seed: int, max_yaw: float, max
         size: side of the pictures in pixels.
         seed: of shapes, looks and poses.
         max_yaw, max_pitch: degrees to either side.
+
+    Raises:
+        UserError: the size is no multiple of SCALE.
     """
+    if size % SCALE:
+        why = f"it is no multiple of {SCALE}, and a ray stands for {SCALE} x {SCALE} pixels"
+        raise UserError(f"cannot draw heads with {size} pixels", why, f"give --size {size - size % SCALE}")
     jobs = [(seed, head, views, size, max_yaw, max_pitch) for head in range(heads)]
     with ProcessPoolExecutor() as pool:
         yield from pool.map(_one, jobs, chunksize=8)
@@ -127,7 +134,7 @@ def load_views(path: Path) -> HeadViews:
     """Read heads that `save_views` wrote.
 
     Raises:
-        UserError: the file is missing, damaged or something else.
+        UserError: the file is missing, damaged or something else, or its arrays are not those of one set of heads.
     """
     what, fix = f"cannot read the heads {path}", "make them with npuface face3d heads"
     if not path.is_file():
@@ -137,9 +144,34 @@ def load_views(path: Path) -> HeadViews:
             if (file.metadata() or {}).get("format") != FORMAT:
                 raise UserError(what, "it holds something else", fix)
             heads = HeadViews(*(file.get_tensor(f.name) for f in fields(HeadViews)))
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, TypeError) as error:  # TypeError: of a type that numpy lacks
         raise UserError(what, f"it is damaged ({error})", fix) from None
-    sizes = {len(getattr(heads, f.name)) for f in fields(heads)}
-    if len(sizes) != 1 or heads.rgb.ndim != 5 or heads.rgb.shape[2] != SCALE * heads.depth.shape[2]:
-        raise UserError(what, "its parts do not fit together", fix)
+    wrong = _wrong(heads)
+    if wrong:
+        raise UserError(what, f"its parts do not fit together: {wrong}", fix)
     return heads
+
+
+def _wrong(heads: HeadViews) -> str | None:
+    """Why arrays are not what HeadViews says; None if they are."""
+    if heads.rgb.ndim != 5 or heads.points.ndim != 3 or 0 in heads.rgb.shape or 0 in heads.points.shape:
+        return f"its pictures are {list(heads.rgb.shape)}, its points {list(heads.points.shape)}"
+    n, views, size = heads.rgb.shape[:3]
+    grid, points = size // SCALE, heads.points.shape[1]
+    wanted: dict[str, tuple[tuple[int, ...], Any]] = {
+        "rgb": ((n, views, SCALE * grid, SCALE * grid, 3), np.uint8),
+        "depth": ((n, views, grid, grid), np.float16),
+        "opacity": ((n, views, grid, grid), np.float16),
+        "poses": ((n, views, 3), np.float32),
+        "landmarks": ((n, views, 68, 2), np.float32),
+        "points": ((n, points, 3), np.float16),
+        "inside": ((n, points), np.uint8),
+        "shapes": ((n, len(fields(HeadShape))), np.float32),
+    }
+    for name, (shape, kind) in wanted.items():
+        array = getattr(heads, name)
+        if array.shape != shape or array.dtype != kind:
+            return f"{name} is {array.dtype} {list(array.shape)}, not {np.dtype(kind)} {list(shape)}"
+        if not np.isfinite(array).all():
+            return f"{name} has values that are not finite"
+    return "inside has values other than 0 and 1" if heads.inside.max() > 1 else None

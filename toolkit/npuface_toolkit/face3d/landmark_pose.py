@@ -74,7 +74,7 @@ def head_pose(landmarks: NDArray[np.floating], face: Floats, focal: float = FOCA
         focal: focal length over the longer side of the landmarks' box times 1.6, about a portrait's side.
 
     Raises:
-        UserError: the landmarks are not 68, not finite, or lie on a line or a point.
+        UserError: the landmarks are not 68, not finite, or those inside the jaw lie on a line or a point.
     """
     _check(landmarks)
     inner, places = landmarks[JAW:].astype(np.float64), np.ascontiguousarray(face[JAW:])
@@ -82,8 +82,11 @@ def head_pose(landmarks: NDArray[np.floating], face: Floats, focal: float = FOCA
     centre = (inner.min(0) + inner.max(0)) / 2
     for _ in range(_ROUNDS):  # the model's camera looks at the middle of the head: turn the photo's there
         camera = np.array([[length, 0, centre[0]], [0, length, centre[1]], [0, 0, 1]])
-        found, turn, shift = cv2.solvePnP(places, inner, camera, None, flags=cv2.SOLVEPNP_SQPNP)
-        if not found or shift[2, 0] <= 0:
+        try:
+            found, turn, shift = cv2.solvePnP(places, inner, camera, None, flags=cv2.SOLVEPNP_SQPNP)
+        except cv2.error:  # it asserts that they do not vanish beside the focal length
+            raise _no_pose("the eyes, nose and mouth are tiny beside the jaw") from None
+        if not found or not shift[2, 0] > 0:  # which may be no number
             raise _no_pose("no camera sees a face like that")
         centre = centre + length * shift[:2, 0] / shift[2, 0]
     return _pose_of(cv2.Rodrigues(turn)[0])
@@ -94,7 +97,8 @@ def _check(landmarks: NDArray[np.floating]) -> None:
         raise _no_pose(f"the landmarks are {list(landmarks.shape)}, not [68, 2]")
     if not np.isfinite(landmarks).all():
         raise _no_pose("a landmark is not finite")
-    first, second = np.linalg.svd(landmarks - landmarks.mean(0), compute_uv=False)
+    inner = landmarks[JAW:].astype(np.float64)
+    first, second = np.linalg.svd(inner - inner.mean(0), compute_uv=False)
     if second <= _FLAT * first or first == 0:
         raise _no_pose("the landmarks lie on a line or a point")
 

@@ -13,17 +13,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from npuface_runtime.ray_encoding import RendererRecord
+from npuface_runtime.ray_encoding import RendererRecord, wrong_renderer
 from npuface_toolkit.face3d.codes_file import Codes
 from npuface_toolkit.face3d.generator import Generator
 from npuface_toolkit.face3d.initial import keep_variance
 from npuface_toolkit.face3d.neural_renderer import SCALE, NeuralRenderer
-from npuface_toolkit.face3d.packed import MAX_PITCH, MAX_ROLL, MAX_YAW
+from npuface_toolkit.face3d.packed import MAX_PITCH, MAX_YAW
 from npuface_toolkit.face3d.pose import rotations
 from npuface_toolkit.face3d.rays import RayConfig, cast, encode, ray_inputs
 from npuface_toolkit.schedule import cosine
 
 _log = logging.getLogger("npuface.train")
+_WIDEST, _DEEPEST = 1024, 64
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,35 @@ class LightFieldConfig:
     batch: int = 16
     rate: float = 2e-3
     seed: int = 0
+
+    def record(self) -> RendererRecord:
+        """What a manifest says of such a light field."""
+        rays = self.rays
+        return RendererRecord(
+            "light-field",
+            rays.grid,
+            rays.samples,
+            SCALE * rays.grid,
+            rays.distance,
+            rays.tan_half,
+            rays.point_frequencies,
+            rays.direction_frequencies,
+            MAX_YAW,
+            MAX_PITCH,
+            max_roll=0.0,  # it is taught upright poses: at 30 degrees of roll it was 9 dB worse
+        )
+
+    def check(self) -> None:
+        """Refuse what could not be built, before anything is allocated.
+
+        Raises:
+            ValueError: a number is out of range.
+        """
+        why = wrong_renderer(self.record())
+        if why:
+            raise ValueError(why)
+        if not (1 <= self.width <= _WIDEST and 4 <= self.picture_width <= _WIDEST and 0 <= self.blocks <= _DEEPEST):
+            raise ValueError(f"its widths are {self.width} and {self.picture_width}, with {self.blocks} blocks")
 
 
 class LightField(nn.Module):
@@ -83,20 +113,7 @@ class LightField(nn.Module):
 
     def record(self) -> RendererRecord:
         """What the manifest says of it."""
-        rays = self.config.rays
-        return RendererRecord(
-            "light-field",
-            rays.grid,
-            rays.samples,
-            SCALE * rays.grid,
-            rays.distance,
-            rays.tan_half,
-            rays.point_frequencies,
-            rays.direction_frequencies,
-            MAX_YAW,
-            MAX_PITCH,
-            MAX_ROLL,
-        )
+        return self.config.record()
 
 
 def light_field_input(rotation: Tensor, rays: RayConfig) -> Tensor:

@@ -64,6 +64,16 @@ def surface_level(delta: float) -> float:
     return math.log(2) / delta
 
 
+def check_resolution(resolution: int) -> None:
+    """Refuse a grid that no head is seen on, or that does not fit into memory. Raises UserError."""
+    if not 8 <= resolution <= MAX_RESOLUTION:
+        raise UserError(
+            f"cannot sample {resolution} points a side",
+            f"it is not from 8 to {MAX_RESOLUTION}",
+            "leave the resolution out, or give a number in that range",
+        )
+
+
 @torch.no_grad()
 def density_grid(density: Density, resolution: int) -> NDArray[np.float32]:
     """Density on a grid over [-1, 1]^3 [resolution, resolution, resolution], axes x, y, z; computed in pieces.
@@ -71,12 +81,7 @@ def density_grid(density: Density, resolution: int) -> NDArray[np.float32]:
     Raises:
         UserError: the resolution is below 8 or above MAX_RESOLUTION.
     """
-    if not 8 <= resolution <= MAX_RESOLUTION:
-        raise UserError(
-            f"cannot sample {resolution} points a side",
-            f"it is not from 8 to {MAX_RESOLUTION}",
-            "leave the resolution out, or give a number in that range",
-        )
+    check_resolution(resolution)
     line = torch.linspace(-1, 1, resolution)
     points = torch.stack(torch.meshgrid(line, line, line, indexing="ij"), -1).reshape(-1, 3)
     values = torch.cat([density(part) for part in points.split(_CHUNK)])
@@ -159,7 +164,7 @@ def check_mesh_path(path: Path) -> None:
     """Refuse a path that no mesh can be written to, before anything is computed.
 
     Raises:
-        UserError: its ending is no mesh format's, or its folder is missing.
+        UserError: its ending is no mesh format's, its folder is missing, or it is a folder itself.
     """
     if path.suffix.lower() not in ENDINGS:
         raise UserError(
@@ -169,6 +174,8 @@ def check_mesh_path(path: Path) -> None:
         )
     if not path.parent.is_dir():
         raise UserError(f"cannot write the mesh {path}", f"there is no folder {path.parent}", "make the folder first")
+    if path.is_dir():
+        raise UserError(f"cannot write the mesh {path}", "it is a folder", "give another name")
 
 
 def write_mesh(path: Path, mesh: trimesh.Trimesh) -> None:

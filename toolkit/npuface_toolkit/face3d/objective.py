@@ -68,5 +68,6 @@ def _geometry(generator: Generator, rendered: Rendering, batch: Batch, zs: Tenso
     return {
         "depth": (away.abs() * known).sum() / known.sum().clamp(min=1),
         "opacity": (opacity - batch.opacity).abs().mean(),
-        "solid": functional.binary_cross_entropy(solid, batch.inside),
+        # by hand: where CUDA casts to bfloat16, torch refuses binary_cross_entropy whatever it is given
+        "solid": -torch.where(batch.inside > 0.5, solid, 1 - solid).log().mean(),
     }

@@ -10,7 +10,8 @@ from npuface_runtime.ray_encoding import CODE_RANGE, RendererRecord
 from npuface_toolkit.face3d.generator import Generator
 
 MAX_YAW, MAX_PITCH, MAX_ROLL = 45.0, 20.0, 30.0
-"""Degrees to either side that an exported renderer takes: what it is trained on and compared at."""
+"""Degrees to either side that an exported renderer takes and is compared at. Training sees no roll: rays of a rolled
+camera cross the same field, and only the neural renderer sees its features turned."""
 
 
 def field_record(generator: Generator, takes_codes: bool) -> RendererRecord:

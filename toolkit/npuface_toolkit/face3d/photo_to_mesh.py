@@ -18,7 +18,7 @@ from npuface_toolkit.face3d.aligned_face import AlignedFace, align_face
 from npuface_toolkit.face3d.codes_file import save_codes
 from npuface_toolkit.face3d.face3d_checkpoint import Face3d, load_face3d
 from npuface_toolkit.face3d.identity_encoder import open_identity_encoder
-from npuface_toolkit.face3d.mesh import check_mesh_path, head_mesh, write_mesh
+from npuface_toolkit.face3d.mesh import check_mesh_path, check_resolution, head_mesh, write_mesh
 from npuface_toolkit.face3d.reconstruct import FitConfig, Reconstruction, fit_head
 from npuface_toolkit.face3d.sheets import Picture, png, yaw_sheet
 from npuface_toolkit.faces import read_picture
@@ -73,34 +73,34 @@ def photo_to_mesh(
     """Reconstruct the largest face of a photograph; write the mesh, and a turntable picture beside it.
 
     Raises:
-        UserError: there is no face, a checkpoint cannot be used, or the files cannot be written.
+        UserError: there is no face, a checkpoint cannot be used, the files cannot be written, or one of them is the
+            photograph.
     """
     check_mesh_path(out)
+    check_resolution(resolution)
+    turntable, codes = _beside(out, photo)
     networks = load_face3d(model)
     encoder = open_identity_encoder(identity) if identity else None
     photograph = read_picture(photo)
     aligned, faces = aligned_largest(photograph, photo, landmarks, detector, networks.generator.config.size)
     found = fit_head(networks, aligned.rgb, aligned.pose, FitConfig(steps=steps), encoder, _progress(steps))
     mesh, statistics = head_mesh(networks.generator, found.zs, found.za, resolution)
-    turntable = out.with_suffix(".png")
     write_all(out.parent, {turntable.name: png(turntable_of(networks, found, aligned.rgb))})
-    codes = out.with_suffix(".codes.safetensors")
     save_codes(codes, (found.zs, found.za))
     write_mesh(out, mesh)
-    return PhotoMesh(
-        str(out),
-        str(turntable),
-        str(codes),
-        faces,
-        found.pose.yaw,
-        found.pose.pitch,
-        *found.difference,
-        statistics.vertices,
-        statistics.faces,
-        statistics.components,
-        statistics.extents,
-        statistics.watertight,
-    )
+    looks = (found.pose.yaw, found.pose.pitch, *found.difference)
+    counts = (statistics.vertices, statistics.faces, statistics.components)
+    files = (str(out), str(turntable), str(codes))
+    return PhotoMesh(*files, faces, *looks, *counts, statistics.extents, statistics.watertight)
+
+
+def _beside(out: Path, photo: Path) -> tuple[Path, Path]:
+    """Where the turntable and the codes of a mesh go. Raises UserError where that is the photograph."""
+    turntable, codes = out.with_suffix(".png"), out.with_suffix(".codes.safetensors")
+    if photo.resolve() in (turntable.resolve(), codes.resolve()):
+        why = f"{turntable}, the turntable beside it, is the photograph itself"
+        raise UserError(f"cannot write the mesh {out}", why, "give --out another name or folder")
+    return turntable, codes
 
 
 def aligned_largest(

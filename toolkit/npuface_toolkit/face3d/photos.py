@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from npuface_runtime.errors import UserError
 from npuface_toolkit.face3d.aligned_face import align_face
-from npuface_toolkit.faces import Face, read_picture
+from npuface_toolkit.faces import Face, read_faces, read_picture
 
 _log = logging.getLogger("npuface.train")
 MAX_YAW, MAX_PITCH = 45.0, 30.0
@@ -28,6 +28,22 @@ class Photos:
 
     def __len__(self) -> int:
         return len(self.rgb)
+
+
+def read_portraits(sources: Sequence[str]) -> list[Face]:
+    """The faces of some sources, all with 68 points.
+
+    Raises:
+        UserError: a source cannot be read, or its faces have other points.
+    """
+    found: list[Face] = []
+    for source in sources:
+        faces, scheme = read_faces(source)
+        if scheme.points != 68:
+            why = f"its faces have {scheme.points} points"
+            raise UserError(f"cannot align the faces of {source}", why, "the 3D model takes faces with 68 points")
+        found += faces
+    return found
 
 
 def aligned_photos(faces: Sequence[Face], size: int) -> Photos:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from npuface_export.renderer import RendererNetwork, export_renderer, quantize_renderer
 from npuface_export.target import target_by_name
+from npuface_runtime.errors import UserError
 from npuface_runtime.face_renderer import FaceRenderer
 from npuface_toolkit.face3d.codes_file import load_codes
 from npuface_toolkit.face3d.evaluate import psnr
@@ -56,8 +57,13 @@ def bench_renderers(model: str, codes: Path, light_field: Path | None, target: s
         runs: rounds in which each takes its turn.
 
     Raises:
-        UserError: a checkpoint or the codes cannot be used.
+        UserError: a checkpoint or the codes cannot be used, or the target is an NPU, whose times a host cannot tell.
     """
+    if target_by_name(target).is_npu:
+        why = "it is an NPU, and what emulates it here tells nothing of its times"
+        raise UserError(
+            f"cannot time renderers for {target}", why, "give a CPU target; npuface quantize shows estimates"
+        )
     generator = load_face3d(model).generator
     zs, za = load_codes(codes, generator.config)
     networks = {"exported": renderer_network(model, codes)}

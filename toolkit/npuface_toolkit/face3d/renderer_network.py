@@ -11,13 +11,13 @@ from safetensors.torch import load_file
 
 from npuface_export.renderer import RendererNetwork
 from npuface_runtime.errors import UserError
+from npuface_runtime.plain import build
 from npuface_toolkit.checkpoint import checkpoint_format, find_checkpoint
 from npuface_toolkit.face3d.codes_file import load_codes
 from npuface_toolkit.face3d.face3d_checkpoint import FORMAT as FACE3D
 from npuface_toolkit.face3d.face3d_checkpoint import load_face3d, metadata_of
 from npuface_toolkit.face3d.light_field import LightField, LightFieldConfig, as_dict
 from npuface_toolkit.face3d.packed import PackedRenderer, field_record
-from npuface_toolkit.face3d.rays import RayConfig
 from npuface_toolkit.tensors_file import write_tensors
 
 LIGHT_FIELD = "npuface-light-field-1"
@@ -65,7 +65,9 @@ def load_light_field(path: Path) -> LightField:
     what, fix = f"cannot open the checkpoint {path}", "make it with npuface face3d light-field"
     try:
         config = json.loads(metadata_of(path)["about"])["config"]
-        field = LightField(LightFieldConfig(**(config | {"rays": RayConfig(**config["rays"])})))
+        shape: LightFieldConfig = build(LightFieldConfig, config, "light field")
+        shape.check()
+        field = LightField(shape)
         field.load_state_dict(load_file(path))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(what, " ".join(str(error).split())[:200], fix) from None

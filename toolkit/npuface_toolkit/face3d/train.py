@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -31,6 +33,14 @@ from npuface_toolkit.schedule import cosine
 _log = logging.getLogger("npuface.train")
 _SAVE_EVERY = 250
 _REPORT_EVERY = 100
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """What a kept state belongs to: a configuration, and the digest of the pictures."""
+
+    config: Face3dTraining
+    pictures: str
 
 
 class Networks(nn.Module):
@@ -79,8 +89,8 @@ class Face3dTrainer:
 
     @property
     def result(self) -> Face3d:
-        """The averaged networks."""
-        module = cast(Networks, self.average.module)
+        """A copy of the averaged networks, on the processor."""
+        module = deepcopy(cast(Networks, self.average.module)).cpu()
         return Face3d(module.generator.eval(), module.encoder.eval())
 
     def run(self, sheet: Callable[[Face3d, int], None] | None = None) -> None:
@@ -90,29 +100,30 @@ class Face3dTrainer:
             sheet: called every `sheet_every` steps with the averaged networks and the number of steps done.
 
         Raises:
-            UserError: the loss is not finite any more, or the state cannot be read or written.
+            UserError: the loss is not finite any more, or the state cannot be read or written, or is that of other
+                pictures.
         """
         parts = {name: getattr(self, name) for name in ("networks", "average", "optimizer", "schedule")}
         parts |= {"discriminator": self.adversary.discriminator, "adversary_optimizer": self.adversary_optimizer}
         if self.adversary.feature_encoder:
             parts["feature_encoder"] = self.adversary.feature_encoder
-        first, before = load_run(self.state_file, self.config, parts)
+        begun = _Begun(self.config, self.batches.digest() if self.state_file else "")
+        first, before = load_run(self.state_file, begun, parts)
+        self.seconds = before
         began = time.monotonic()
         for step in range(first, self.config.steps):
             found = self._step(step)
             done = step + 1
+            _check_finite(found, done)
             self.seconds = before + time.monotonic() - began
             if done % _REPORT_EVERY == 0:
                 self._report(done, found, (time.monotonic() - began) / (done - first))
             if done % _SAVE_EVERY == 0 or done == self.config.steps:
-                save_run(self.state_file, self.config, done, self.seconds, parts)
+                save_run(self.state_file, begun, done, self.seconds, parts)
             if sheet and done % self.config.sheet_every == 0:
                 sheet(self.result, done)
 
     def _report(self, done: int, found: dict[str, float], seconds: float) -> None:
-        if not all(math.isfinite(value) for value in found.values()):
-            why = f"it is {found} after {done} steps"
-            raise UserError("the loss is not finite any more", why, "train with a lower rate or in fp32")
         shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items())
         left = (self.config.steps - done) * seconds / 60
         _log.info("step %d/%d: %s, %.0f min left", done, self.config.steps, shown, left)
@@ -127,22 +138,22 @@ class Face3dTrainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocasts):
             found, made = self._generate(batch, rays, random, adversarial)
             total = weighted(found, self.config.loss)
-        self._update(self.optimizer, total, self.networks)
+        self._update(self.optimizer, total)
         self.schedule.step()
         # at first the average is short: it would show the random weights for long
         self.average.multi_avg_fn = get_ema_multi_avg_fn(min(self.config.ema, (step + 1) / (step + 10)))
         self.average.update_parameters(self.networks)
         if adversarial:
             judged = self.adversary.loss(batch.target, made.detach().float(), step)
-            self._update(self.adversary_optimizer, judged, self.adversary.discriminator)
+            self._update(self.adversary_optimizer, judged)
             found["judge"] = judged
         return {name: float(value.detach()) for name, value in found.items()}
 
     @staticmethod
-    def _update(optimizer: torch.optim.Optimizer, loss: Tensor, module: nn.Module) -> None:
+    def _update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(module.parameters(), 5.0)
+        nn.utils.clip_grad_norm_([weight for group in optimizer.param_groups for weight in group["params"]], 5.0)
         optimizer.step()
 
     def _generate(
@@ -165,6 +176,12 @@ class Face3dTrainer:
             made = made if self.config.pairing == "literal" else generator(*rays, *drawn)
             found["gan"] = self.adversary.fooled(made.float())
         return found, made
+
+
+def _check_finite(found: Mapping[str, float], done: int) -> None:
+    if not all(math.isfinite(value) for value in found.values()):
+        why = f"it is {dict(found)} after {done} steps"
+        raise UserError("the loss is not finite any more", why, "train with a lower rate or in fp32")
 
 
 def _in_float(rendered: Rendering) -> Rendering:

@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,24 @@ from npuface_toolkit.face3d.eight_bit_weights import settle_weights
 from npuface_toolkit.face3d.face3d_checkpoint import Face3d, save_face3d
 from npuface_toolkit.face3d.head_views import HeadViews
 from npuface_toolkit.face3d.model_card import face3d_card
-from npuface_toolkit.face3d.photos import Photos, aligned_photos
+from npuface_toolkit.face3d.photos import Photos, aligned_photos, read_portraits
 from npuface_toolkit.face3d.sheets import Picture, png, yaw_sheet
 from npuface_toolkit.face3d.train import Face3dTrainer
-from npuface_toolkit.faces import read_faces, split_by_identity
+from npuface_toolkit.faces import split_by_identity
 
 SHEET_ROWS = 4
 
 
 def split_heads(heads: HeadViews, held_out: float) -> tuple[HeadViews, HeadViews]:
-    """Heads to train on, and the last ones, which are held out."""
+    """Heads to train on, and the last ones, which are held out.
+
+    Raises:
+        UserError: there are too few for both.
+    """
     kept = len(heads) - max(1, round(held_out * len(heads)))
+    if kept < 1:
+        why = f"there are {len(heads)}, and {held_out:.0%} of them are held out"
+        raise UserError("cannot split the heads", why, "draw more: npuface face3d heads")
     return heads.part(slice(kept)), heads.part(slice(kept, None))
 
 
@@ -40,15 +48,7 @@ def split_photos(sources: Sequence[str], held_out: float, size: int) -> tuple[Ph
     Raises:
         UserError: a source cannot be read, or has no 68 points.
     """
-    training, others = [], []
-    for source in sources:
-        faces, scheme = read_faces(source)
-        if scheme.points != 68:
-            why = f"its faces have {scheme.points} points"
-            raise UserError(f"cannot align the faces of {source}", why, "the 3D model takes faces with 68 points")
-        of_source = split_by_identity(faces, held_out)
-        training += of_source[0]
-        others += of_source[1]
+    training, others = split_by_identity(read_portraits(sources), held_out)
     return aligned_photos(training, size), aligned_photos(others, size)
 
 
@@ -67,22 +67,15 @@ def train_face3d(
     Raises:
         UserError: data or configuration are wrong, or a file cannot be written.
     """
-    size = config.generator.size
-    if heads is None and not sources:
-        raise UserError("cannot train on nothing", "neither heads nor faces are given", "give --heads or --data")
-    if heads is not None and heads.rgb.shape[2] != size:
-        why = f"they are drawn with {heads.rgb.shape[2]} pixels, the configuration renders {size}"
-        raise UserError("cannot train on these heads", why, "draw them with that size: npuface face3d heads --size")
-    if config.loss.identity and identity is None:
-        why = "the configuration has an identity term, and no weights of encoder 2 are given"
-        raise UserError("cannot train like that", why, "give --identity FILE, or set identity to 0")
-    training_heads, other_heads = split_heads(heads, config.held_out) if heads else (None, None)
-    photos, other_photos = split_photos(sources, config.held_out, size)
-    state_file = out.with_suffix(".state")
+    _check(heads, sources, config, out, identity)
+    training_heads, other_heads = split_heads(heads, config.held_out) if heads is not None else (None, None)
+    photos, other_photos = split_photos(sources, config.held_out, config.generator.size)
+    if training_heads is None and not len(photos):
+        why = "every face is held out, in profile or without a pose"
+        raise UserError("cannot train on nothing", why, "give more faces with 68 points, or --heads")
+    state_file, shown = out.with_suffix(".state"), sample_pictures(other_heads, other_photos)
     trainer = Face3dTrainer(training_heads, photos if len(photos) else None, config, state_file, identity)
-    shown = sample_pictures(other_heads, other_photos)
-    sheets = out.with_suffix(".sheets")
-    trainer.run(lambda model, step: write_all(sheets, {f"{step:06d}.png": png(sheet_of(model, shown))}))
+    trainer.run(partial(_write_sheet, out.with_suffix(".sheets"), shown) if shown else None)
     facts: dict[str, Any] = {
         "command": command,
         "heads": {"trained on": len(training_heads or ()), "held out": len(other_heads or ())},
@@ -92,12 +85,34 @@ def train_face3d(
         "hours": round(trainer.seconds / 3600, 2),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
     }
-    settle_weights(trainer.result.generator)
-    model = Face3d(trainer.result.generator, trainer.result.encoder, facts)
+    made = trainer.result
+    settle_weights(made.generator)
+    model = Face3d(made.generator, made.encoder, facts)
     save_face3d(out, model)
     write_all(out.parent, {f"{out.stem}.md": face3d_card(out.stem, model).encode()})
     state_file.unlink(missing_ok=True)
     return model
+
+
+def _check(
+    heads: HeadViews | None, sources: Sequence[str], config: Face3dTraining, out: Path, identity: nn.Module | None
+) -> None:
+    """Refuse what cannot be trained, before anything is read or made."""
+    size = config.generator.size
+    if heads is None and not sources:
+        raise UserError("cannot train on nothing", "neither heads nor faces are given", "give --heads or --data")
+    if heads is not None and heads.rgb.shape[2] != size:
+        why = f"they are drawn with {heads.rgb.shape[2]} pixels, the configuration renders {size}"
+        raise UserError("cannot train on these heads", why, "draw them with that size: npuface face3d heads --size")
+    if config.loss.identity and identity is None:
+        why = "the configuration has an identity term, and no weights of encoder 2 are given"
+        raise UserError("cannot train like that", why, "give --identity FILE, or set identity to 0")
+    if out.is_dir():
+        raise UserError(f"cannot write {out}", "it is a folder", "give --out a file such as face.safetensors")
+
+
+def _write_sheet(folder: Path, shown: Sequence[Picture], model: Face3d, step: int) -> None:
+    write_all(folder, {f"{step:06d}.png": png(sheet_of(model, shown))})
 
 
 def sample_pictures(heads: HeadViews | None, photos: Photos | None) -> list[Picture]:

@@ -28,9 +28,9 @@ def yaws_of(text: str, frames: int) -> list[float]:
     Raises:
         UserError: it is neither.
     """
-    first, _, last = text.partition("..")
+    first, dots, last = text.partition("..")
     try:
-        angles = [float(first)] if not last else np.linspace(float(first), float(last), frames).tolist()
+        angles = [float(first)] if not dots else np.linspace(float(first), float(last), frames).tolist()
     except ValueError:
         angles = [math.nan]
     if not all(math.isfinite(angle) for angle in angles):
