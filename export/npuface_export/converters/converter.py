@@ -88,7 +88,10 @@ class Converter(Protocol):
     def convert(
         self, network: nn.Module, decode: nn.Module, shape: Shape, folder: Path, channels: int = 3
     ) -> ModelFiles:
-        """Write the float model: network (pictures -> heatmaps) followed by decode, for pictures of that shape."""
+        """Write the float model: network (pictures -> heatmaps) followed by decode, for pictures of that shape.
+
+        `channels` is 3 but for networks that take something else in the place of pictures.
+        """
         ...
 
     def describe(self, files: Mapping[str, Path], heatmap: tuple[int, int, int]) -> ModelFiles:

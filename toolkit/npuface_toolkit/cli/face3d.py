@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,10 +45,10 @@ def heads(
     """
     import logging
 
+    from npuface_benchmarks.draw import encode_picture
     from npuface_benchmarks.files import write_all
     from npuface_toolkit.face3d.head_views import make_views, save_views, stacked
     from npuface_toolkit.face3d.heads_sheet import heads_sheet
-    from npuface_toolkit.face3d.sheets import png
 
     log = logging.getLogger("npuface.heads")
     with output(as_json, "drawing heads") as result:
@@ -59,7 +59,7 @@ def heads(
                 log.info("%d of %d heads", number + 1, count)
         save_views(out, stacked(made))
         if sheet:
-            write_all(sheet.parent, {sheet.name: png(heads_sheet(seed))})
+            write_all(sheet.parent, {sheet.name: encode_picture(heads_sheet(seed), ".png")})
         data = {"file": str(out), "heads": count, "views": views, "bytes": out.stat().st_size}
         result.result(data, table(str(out), tuple(data), [tuple(data.values())]))
 
@@ -139,8 +139,6 @@ def light_field(
 
     Example: npuface face3d light-field face3d-heads --codes face.codes.safetensors --out light.safetensors
     """
-    from dataclasses import replace
-
     from npuface_toolkit.face3d.codes_file import load_codes
     from npuface_toolkit.face3d.face3d_checkpoint import load_face3d
     from npuface_toolkit.face3d.light_field import LightFieldConfig, distil

@@ -17,6 +17,7 @@ from torch import Tensor
 from npuface_toolkit.face3d.config import Face3dTraining
 from npuface_toolkit.face3d.head_views import HeadViews
 from npuface_toolkit.face3d.photos import Photos
+from npuface_toolkit.face3d.sheets import as_tensors
 
 Arrays = tuple[NDArray[Any], ...]
 _SOLID_POINTS = 384
@@ -84,12 +85,8 @@ class Batches:
         if self.photos and self.from_photos:
             parts.append(_of_photos(self.photos, self.from_photos, random))
         source, target, source_pose, pose = (np.concatenate(part) for part in zip(*parts, strict=True))
-        tensors = (_picture(source), _picture(target), torch.from_numpy(source_pose), torch.from_numpy(pose))
+        tensors = (as_tensors(source), as_tensors(target), torch.from_numpy(source_pose), torch.from_numpy(pose))
         return Batch(*tensors, *(torch.from_numpy(part) for part in geometry))
-
-
-def _picture(rgb: NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(rgb).permute(0, 3, 1, 2).float() / 255
 
 
 def _of_heads(heads: HeadViews, count: int, random: np.random.Generator) -> tuple[Arrays, Arrays]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from npuface_toolkit.face3d.generator import Generator
+from npuface_toolkit.face3d.packed import drawn_angles
 from npuface_toolkit.face3d.pose import rotations
 from npuface_toolkit.face3d.rays import ray_inputs
 
@@ -80,8 +81,7 @@ def _inputs(generator: Generator, layer: nn.Conv2d, seed: int) -> tuple[Tensor, 
             _SPREAD * torch.randn(1, count, 1, 1, generator=random)
             for count in (config.shape_codes, config.appearance_codes)
         )
-        angles = (2 * torch.rand(1, 3, generator=random) - 1) * torch.tensor([45.0, 20.0, 0.0])
-        rays = ray_inputs(rotations(angles), config.rays)
+        rays = ray_inputs(rotations(drawn_angles(1, random)), config.rays)
         generator.field.density(rays.pe_x, zs) if layer is generator.field.to_density else generator(*rays, zs, za)
         masks.append(rays.mask.flatten())
     handle.remove()

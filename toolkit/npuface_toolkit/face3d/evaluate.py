@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from npuface_runtime.errors import UserError
 from npuface_toolkit.face3d.aligned_face import AlignedFace, align_face
 from npuface_toolkit.face3d.face3d_checkpoint import Face3d
-from npuface_toolkit.face3d.head_shape import HeadShape, distance
+from npuface_toolkit.face3d.head_pictures import bounded_distance
+from npuface_toolkit.face3d.head_shape import HeadShape
 from npuface_toolkit.face3d.head_views import HeadViews
 from npuface_toolkit.face3d.identity_crop import identity_of, poses_of
 from npuface_toolkit.face3d.mesh import density_grid, head_mesh, mesh_of_density
@@ -23,7 +24,7 @@ from npuface_toolkit.face3d.photos import Photos
 from npuface_toolkit.face3d.pose import Pose, rotations
 from npuface_toolkit.face3d.rays import RayConfig, ray_inputs
 from npuface_toolkit.face3d.reconstruct import FitConfig, Reconstruction, fit_heads
-from npuface_toolkit.face3d.sheets import as_picture
+from npuface_toolkit.face3d.sheets import as_picture, as_tensors
 
 _log = logging.getLogger("npuface.evaluate")
 MESH_RESOLUTION = 64
@@ -111,7 +112,7 @@ def _of_head(model: Face3d, head: HeadViews, aligned: AlignedFace, found: Recons
     return {
         "depth_error": float(np.abs(depth - wanted)[known].mean()),
         "depth_spread": float(np.abs(wanted[known] - wanted[known].mean()).mean()),
-        "normal_error": _normal_error(depth, wanted, known),
+        "normal_error": _normal_error(depth, wanted, known, rays),
         "pose_error": angle_between(found.pose, truth[0]),
         "pose_start": angle_between(aligned.pose, truth[0]),
         "extent_error": np.abs(np.array(statistics.extents) / true_extents - 1),
@@ -126,17 +127,15 @@ def _true_mesh(head: HeadViews) -> Any:
     shape = HeadShape(*(float(v) for v in head.shapes[0]))
 
     def density(points: Tensor) -> Tensor:
-        places = points.numpy()
-        away = np.maximum(distance(places, shape), (np.abs(places) - np.float32(0.985)).max(1))
-        return 1 - torch.from_numpy(away)
+        return 1 - torch.from_numpy(bounded_distance(points.numpy(), shape))
 
     return mesh_of_density(density_grid(density, MESH_RESOLUTION), 1.0)
 
 
-def _normal_error(made: Floats, wanted: Floats, known: NDArray[np.bool_]) -> float:
+def _normal_error(made: Floats, wanted: Floats, known: NDArray[np.bool_], camera: RayConfig) -> float:
     """Mean angle in degrees between the normals of two depth maps, where a cell and its neighbours are known."""
     inner = known[1:-1, 1:-1] & known[:-2, 1:-1] & known[2:, 1:-1] & known[1:-1, :-2] & known[1:-1, 2:]
-    cell = 2 * 0.27 * 4.0 / len(made)
+    cell = 2 * camera.tan_half * camera.distance / len(made)
 
     def normals(depth: Floats) -> Floats:
         down, across = (depth[2:, 1:-1] - depth[:-2, 1:-1]) / 2, (depth[1:-1, 2:] - depth[1:-1, :-2]) / 2
@@ -192,7 +191,7 @@ def different_people(judge: nn.Module, photos: Photos, camera: RayConfig) -> flo
         raise UserError("cannot compare identities", "the photographs show one person", "give more faces")
     poses = poses_of(torch.from_numpy(photos.poses))
     vectors = torch.cat(
-        [identity_of(judge, _tensor(rgb), [pose], camera) for rgb, pose in zip(photos.rgb, poses, strict=True)]
+        [identity_of(judge, as_tensors(rgb[None]), [pose], camera) for rgb, pose in zip(photos.rgb, poses, strict=True)]
     )
     cosine = (vectors @ vectors.T).numpy()
     who = np.array(photos.identities)
@@ -234,8 +233,8 @@ def _of_photo(
 ) -> dict[str, float]:
     """How like a head is to its photograph, from its side and turned to each yaw, left and right."""
     camera = model.generator.config.rays
-    wanted = identity_of(judge, _tensor(rgb), [pose], camera)[0]
-    row = {"cosine": float(identity_of(judge, _tensor(head.rendered), [pose], camera)[0] @ wanted)}
+    wanted = identity_of(judge, as_tensors(rgb[None]), [pose], camera)[0]
+    row = {"cosine": float(identity_of(judge, as_tensors(head.rendered[None]), [pose], camera)[0] @ wanted)}
     row["psnr"] = psnr(head.rendered, rgb)
     for yaw in _TURNED:
         both = torch.tensor([[float(yaw), 0.0, 0.0], [-float(yaw), 0.0, 0.0]])
@@ -243,7 +242,3 @@ def _of_photo(
         made = model.generator(*ray_inputs(rotations(both), camera), *codes)
         row[yaw] = float((identity_of(judge, made, poses_of(both), camera) @ wanted).mean())
     return row
-
-
-def _tensor(rgb: NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))[None].float() / 255

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from npuface_benchmarks.draw import encode_picture
 from npuface_benchmarks.files import write_all
 from npuface_runtime.errors import UserError
 from npuface_toolkit.face3d.evaluate import on_heads, on_photos
@@ -18,7 +19,7 @@ from npuface_toolkit.face3d.head_views import load_views
 from npuface_toolkit.face3d.identity_encoder import open_identity_encoder
 from npuface_toolkit.face3d.photos import Photos, aligned_photos, read_portraits
 from npuface_toolkit.face3d.reconstruct import Reconstruction
-from npuface_toolkit.face3d.sheets import png, yaw_sheet
+from npuface_toolkit.face3d.sheets import yaw_sheet
 from npuface_toolkit.face3d.training_run import split_heads
 from npuface_toolkit.faces import split_by_identity
 
@@ -92,7 +93,7 @@ def _write_sheet(path: Path, networks: Face3d, photos: Photos, made: Sequence[Re
     chosen = _spread(len(made), _SHEET)
     codes = [(made[i].zs, made[i].za) for i in chosen]
     rows = yaw_sheet(networks.generator, codes, [photos.rgb[i] for i in chosen])
-    write_all(path.parent, {path.name: png(rows)})
+    write_all(path.parent, {path.name: encode_picture(rows, ".png")})
 
 
 def _spread(count: int, most: int) -> NDArray[np.intp]:

@@ -12,12 +12,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from npuface_runtime.errors import UserError
+from npuface_toolkit.checkpoint import find_checkpoint
 from npuface_toolkit.face3d.generator import Generator, GeneratorConfig
 from npuface_toolkit.face3d.image_encoder import ImageEncoder
 from npuface_toolkit.tensors_file import write_tensors
 
 FORMAT = "npuface-face3d-1"
-_SHIPPED = Path(__file__).parent.parent / "weights"
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,8 @@ def load_face3d(name: str) -> Face3d:
     Raises:
         UserError: the file is missing, damaged, no checkpoint of a 3D face model, of another layout, or not finite.
     """
-    shipped = _SHIPPED / f"{name}.safetensors"
-    path = shipped if "/" not in name and not Path(name).is_file() and shipped.is_file() else Path(name)
+    path = find_checkpoint(name)
     what, fix = f"cannot open the checkpoint {name}", "give face3d-heads or one made by npuface face3d train"
-    if not path.is_file():
-        raise UserError(what, "there is no such file", fix)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -80,12 +77,6 @@ def load_face3d(name: str) -> Face3d:
     if not all(bool(weight.isfinite().all()) for weight in weights.values()):
         raise UserError(what, "a weight is not finite", fix)
     return Face3d(built.generator.eval(), built.encoder.eval(), about.get("facts", {}))
-
-
-def metadata_of(path: Path) -> dict[str, str]:
-    """What a safetensors file says of itself. Raises SafetensorError or OSError where it is none."""
-    with safe_open(path, framework="pt") as file:
-        return dict(file.metadata() or {})
 
 
 def _named(part: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

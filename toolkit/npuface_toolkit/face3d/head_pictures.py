@@ -144,7 +144,7 @@ def _traced(shape: HeadShape, origin: Floats, rays: Floats, away: float) -> tupl
     beside = np.linalg.norm(np.cross(rays, origin), axis=1)  # least distance of the ray to the middle
     running = np.flatnonzero(beside < _RADIUS)
     for _ in range(_STEPS):
-        there = _bounded((origin + rays[running] * depth[running, None]).astype(np.float32), shape)
+        there = bounded_distance((origin + rays[running] * depth[running, None]).astype(np.float32), shape)
         better = there < nearest[running]
         closest[running[better]], nearest[running[better]] = depth[running[better]], there[better]
         depth[running] += _CAREFUL * there
@@ -155,8 +155,8 @@ def _traced(shape: HeadShape, origin: Floats, rays: Floats, away: float) -> tupl
     return np.where(hit, depth, closest), np.where(hit, -np.inf, nearest)
 
 
-def _bounded(points: Floats, shape: HeadShape) -> Floats:
-    """The head and its neck end where the box does."""
+def bounded_distance(points: Floats, shape: HeadShape) -> Floats:
+    """Signed distance to a head whose neck ends where the box does, at points [N, 3]."""
     return np.asarray(np.maximum(distance(points, shape), (np.abs(points) - np.float32(0.985)).max(1)), np.float32)
 
 

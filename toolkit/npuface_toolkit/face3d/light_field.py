@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from npuface_toolkit.face3d.codes_file import Codes
 from npuface_toolkit.face3d.generator import Generator
 from npuface_toolkit.face3d.initial import keep_variance
 from npuface_toolkit.face3d.neural_renderer import SCALE, NeuralRenderer
-from npuface_toolkit.face3d.packed import MAX_PITCH, MAX_YAW
+from npuface_toolkit.face3d.packed import MAX_PITCH, MAX_YAW, drawn_angles
 from npuface_toolkit.face3d.pose import rotations
 from npuface_toolkit.face3d.rays import RayConfig, cast, encode, ray_inputs
 from npuface_toolkit.schedule import cosine
@@ -134,7 +134,7 @@ def distil(generator: Generator, codes: Codes, config: LightFieldConfig) -> tupl
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine(step, config.steps, 0.02))
     random = torch.Generator().manual_seed(config.seed)
     began = time.monotonic()
-    rotation = rotations(_poses(config.poses, random))
+    rotation = rotations(drawn_angles(config.poses, random))
     taught = torch.cat([_taught(generator, codes, part) for part in rotation.split(config.batch)])
     _log.info("the teacher rendered %d poses", len(taught))
     for step in range(config.steps):
@@ -148,7 +148,7 @@ def distil(generator: Generator, codes: Codes, config: LightFieldConfig) -> tupl
             left = (config.steps - step - 1) * (time.monotonic() - began) / (step + 1) / 60
             _log.info("step %d/%d: %.1f dB, %.0f min left", step + 1, config.steps, _db(loss.detach()), left)
     student.eval()
-    unseen = rotations(_poses(64, torch.Generator().manual_seed(config.seed + 1)))
+    unseen = rotations(drawn_angles(64, torch.Generator().manual_seed(config.seed + 1)))
     with torch.no_grad():
         made = student(light_field_input(unseen, config.rays))
         db = _db(functional.mse_loss(made, _taught(generator, codes, unseen)))
@@ -162,15 +162,5 @@ def _taught(generator: Generator, codes: Codes, rotation: Tensor) -> Tensor:
     return picture
 
 
-def _poses(count: int, random: torch.Generator) -> Tensor:
-    """Yaw and pitch drawn evenly within the limits of exported renderers, degrees [count, 3]."""
-    return (2 * torch.rand(count, 3, generator=random) - 1) * torch.tensor([MAX_YAW, MAX_PITCH, 0.0])
-
-
 def _db(error: Tensor) -> float:
     return -10 * float(torch.log10(error.clamp(min=1e-10)))
-
-
-def as_dict(config: LightFieldConfig) -> dict[str, object]:
-    """Plain data, for a checkpoint."""
-    return asdict(config)

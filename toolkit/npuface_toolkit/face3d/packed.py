@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 
+import torch
 from torch import Tensor, nn
 
 from npuface_runtime.ray_encoding import CODE_RANGE, RendererRecord
@@ -12,6 +13,11 @@ from npuface_toolkit.face3d.generator import Generator
 MAX_YAW, MAX_PITCH, MAX_ROLL = 45.0, 20.0, 30.0
 """Degrees to either side that an exported renderer takes and is compared at. Training sees no roll: rays of a rolled
 camera cross the same field, and only the neural renderer sees its features turned."""
+
+
+def drawn_angles(count: int, random: torch.Generator) -> Tensor:
+    """Yaw and pitch drawn evenly within those limits, no roll, degrees [count, 3]."""
+    return (2 * torch.rand(count, 3, generator=random) - 1) * torch.tensor([MAX_YAW, MAX_PITCH, 0.0])
 
 
 def field_record(generator: Generator, takes_codes: bool) -> RendererRecord:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from npuface_benchmarks.files import write_all
+from npuface_benchmarks.draw import write_picture
 from npuface_runtime.errors import UserError
 from npuface_toolkit.detector.evaluate import open_any
 from npuface_toolkit.face3d.aligned_face import AlignedFace, align_face
@@ -20,7 +20,7 @@ from npuface_toolkit.face3d.face3d_checkpoint import Face3d, load_face3d
 from npuface_toolkit.face3d.identity_encoder import open_identity_encoder
 from npuface_toolkit.face3d.mesh import check_mesh_path, check_resolution, head_mesh, write_mesh
 from npuface_toolkit.face3d.reconstruct import FitConfig, Reconstruction, fit_head
-from npuface_toolkit.face3d.sheets import Picture, png, yaw_sheet
+from npuface_toolkit.face3d.sheets import Picture, yaw_sheet
 from npuface_toolkit.faces import read_picture
 from npuface_toolkit.labelling import Checkpoint, find_faces
 
@@ -85,7 +85,7 @@ def photo_to_mesh(
     aligned, faces = aligned_largest(photograph, photo, landmarks, detector, networks.generator.config.size)
     found = fit_head(networks, aligned.rgb, aligned.pose, FitConfig(steps=steps), encoder, _progress(steps))
     mesh, statistics = head_mesh(networks.generator, found.zs, found.za, resolution)
-    write_all(out.parent, {turntable.name: png(turntable_of(networks, found, aligned.rgb))})
+    write_picture(turntable, turntable_of(networks, found, aligned.rgb))
     save_codes(codes, (found.zs, found.za))
     write_mesh(out, mesh)
     looks = (found.pose.yaw, found.pose.pitch, *found.difference)

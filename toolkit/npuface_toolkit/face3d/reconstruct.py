@@ -15,7 +15,7 @@ from npuface_toolkit.face3d.face3d_checkpoint import Face3d
 from npuface_toolkit.face3d.identity_crop import identity_of
 from npuface_toolkit.face3d.pose import Pose, rotations
 from npuface_toolkit.face3d.rays import ray_inputs
-from npuface_toolkit.face3d.sheets import Picture, as_picture
+from npuface_toolkit.face3d.sheets import Picture, as_picture, as_tensors
 
 STEPS = 100
 
@@ -123,7 +123,7 @@ class _Fit:
         identity: nn.Module | None,
     ) -> None:
         self.generator, self.config, self.identity, self.poses = model.generator, config, identity, poses
-        self.pictures = torch.from_numpy(np.ascontiguousarray(rgb.transpose(0, 3, 1, 2))).float() / 255
+        self.pictures = as_tensors(rgb)
         self.rays = model.generator.config.rays
         with torch.no_grad():
             self.start_s, self.start_a, guess = model.encoder(self.pictures)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from npuface_export.renderer import RendererNetwork
 from npuface_runtime.errors import UserError
 from npuface_runtime.plain import build
-from npuface_toolkit.checkpoint import checkpoint_format, find_checkpoint
+from npuface_toolkit.checkpoint import checkpoint_format, find_checkpoint, read_weights
 from npuface_toolkit.face3d.codes_file import load_codes
 from npuface_toolkit.face3d.face3d_checkpoint import FORMAT as FACE3D
-from npuface_toolkit.face3d.face3d_checkpoint import load_face3d, metadata_of
-from npuface_toolkit.face3d.light_field import LightField, LightFieldConfig, as_dict
+from npuface_toolkit.face3d.face3d_checkpoint import load_face3d
+from npuface_toolkit.face3d.light_field import LightField, LightFieldConfig
 from npuface_toolkit.face3d.packed import PackedRenderer, field_record
 from npuface_toolkit.tensors_file import write_tensors
 
@@ -52,7 +50,7 @@ def renderer_network(name: str, codes: Path | None) -> RendererNetwork:
 
 def save_light_field(path: Path, field: LightField, facts: dict[str, Any]) -> None:
     """Write a light field. Raises UserError where the file cannot be written."""
-    about = json.dumps({"config": as_dict(field.config), "facts": facts})
+    about = json.dumps({"config": asdict(field.config), "facts": facts})
     write_tensors(path, field.state_dict(), LIGHT_FIELD, about)
 
 
@@ -64,11 +62,12 @@ def load_light_field(path: Path) -> LightField:
     """
     what, fix = f"cannot open the checkpoint {path}", "make it with npuface face3d light-field"
     try:
-        config = json.loads(metadata_of(path)["about"])["config"]
+        weights, about = read_weights(path, LIGHT_FIELD)
+        config = json.loads(about)["config"]
         shape: LightFieldConfig = build(LightFieldConfig, config, "light field")
         shape.check()
         field = LightField(shape)
-        field.load_state_dict(load_file(path))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        field.load_state_dict(weights)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(what, " ".join(str(error).split())[:200], fix) from None
     return field.eval()

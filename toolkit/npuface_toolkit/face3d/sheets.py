@@ -33,6 +33,11 @@ def as_picture(rgb: Tensor) -> Picture:
     return np.asarray((rgb.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy(), np.uint8)
 
 
+def as_tensors(rgb: NDArray[np.uint8]) -> Tensor:
+    """RGB uint8 [B, n, n, 3] -> 0..1 [B, 3, n, n], channels last in memory as they came."""
+    return torch.from_numpy(np.ascontiguousarray(rgb)).permute(0, 3, 1, 2).float() / 255
+
+
 def yaw_sheet(
     generator: Generator, codes: Sequence[tuple[Tensor, Tensor]], beside: Sequence[Picture] = (), side: int = 128
 ) -> Picture:
@@ -50,8 +55,3 @@ def yaw_sheet(
         row = [beside[number], *row] if len(beside) else row
         rows.append(np.hstack([cv2.resize(cell, (side, side), interpolation=cv2.INTER_CUBIC) for cell in row]))
     return np.asarray(np.vstack(rows), np.uint8)
-
-
-def png(picture: Picture) -> bytes:
-    """RGB uint8 [H, W, 3] as a PNG file."""
-    return bytes(cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())

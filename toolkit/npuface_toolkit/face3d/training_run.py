@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from npuface_benchmarks.draw import encode_picture
 from npuface_benchmarks.files import write_all
 from npuface_runtime.errors import UserError
 from npuface_toolkit.face3d.config import Face3dTraining
@@ -22,7 +23,7 @@ from npuface_toolkit.face3d.face3d_checkpoint import Face3d, save_face3d
 from npuface_toolkit.face3d.head_views import HeadViews
 from npuface_toolkit.face3d.model_card import face3d_card
 from npuface_toolkit.face3d.photos import Photos, aligned_photos, read_portraits
-from npuface_toolkit.face3d.sheets import Picture, png, yaw_sheet
+from npuface_toolkit.face3d.sheets import Picture, as_tensors, yaw_sheet
 from npuface_toolkit.face3d.train import Face3dTrainer
 from npuface_toolkit.faces import split_by_identity
 
@@ -112,7 +113,7 @@ def _check(
 
 
 def _write_sheet(folder: Path, shown: Sequence[Picture], model: Face3d, step: int) -> None:
-    write_all(folder, {f"{step:06d}.png": png(sheet_of(model, shown))})
+    write_all(folder, {f"{step:06d}.png": encode_picture(sheet_of(model, shown), ".png")})
 
 
 def sample_pictures(heads: HeadViews | None, photos: Photos | None) -> list[Picture]:
@@ -129,7 +130,6 @@ def sheet_of(model: Face3d, shown: Sequence[Picture]) -> Picture:
     """Each picture, and the head of its codes by yaw."""
     codes = []
     for rgb in shown:
-        picture = torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))[None].float() / 255
-        zs, za, _ = model.encoder(picture)
+        zs, za, _ = model.encoder(as_tensors(rgb[None]))
         codes.append((zs, za))
     return yaw_sheet(model.generator, codes, shown)
