@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
+
+
+class StridedDepthwise(nn.Conv2d):
+    """A depthwise convolution with a stride, in float32 also where training casts to bfloat16 on a processor.
+
+    There the gradient of this one kind of convolution is a reference kernel of oneDNN: 60 ms instead of 13 for 96
+    channels of 64 x 64, 29 instead of 1 for 256 of 16 x 16, and a step of the student takes 1.36 times as long.
+    """
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        out: Tensor
+        if not torch.is_autocast_enabled("cpu"):
+            out = super()._conv_forward(input, weight, bias)
+            return out
+        with torch.autocast("cpu", enabled=False):
+            out = super()._conv_forward(input.float(), weight.float(), bias)
+        return out.to(input.dtype)
 
 
 def conv_bn(
     inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, relu: bool = True
 ) -> nn.Sequential:
     """Convolution, batch norm and (optionally) ReLU6; padding keeps the size at stride 1."""
+    kind = StridedDepthwise if groups == inputs > 1 and stride > 1 else nn.Conv2d
     layers: list[nn.Module] = [
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+        kind(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),
     ]
     if relu:
