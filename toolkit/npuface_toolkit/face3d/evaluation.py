@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from npuface_benchmarks.draw import encode_picture
 from npuface_benchmarks.files import write_all
@@ -18,11 +20,13 @@ from npuface_toolkit.face3d.face3d_checkpoint import Face3d, load_face3d
 from npuface_toolkit.face3d.head_views import load_views
 from npuface_toolkit.face3d.identity_encoder import open_identity_encoder
 from npuface_toolkit.face3d.photos import Photos, aligned_photos, read_portraits
+from npuface_toolkit.face3d.random_heads import random_heads
 from npuface_toolkit.face3d.reconstruct import Reconstruction
 from npuface_toolkit.face3d.sheets import yaw_sheet
 from npuface_toolkit.face3d.training_run import split_heads
 from npuface_toolkit.faces import split_by_identity
 
+_log = logging.getLogger("npuface.evaluate")
 _SHEET = 8
 
 
@@ -39,7 +43,7 @@ def evaluate_face3d(
     """Reconstruct heads, faces or both (see cli.face3d.evaluate for the arguments).
 
     Returns:
-        Records by "heads" and "faces" (HeadErrors, PhotoErrors).
+        Records by "heads", "faces" and "random heads" (HeadErrors, PhotoErrors, RandomHeads).
 
     Raises:
         UserError: nothing is given to reconstruct, it cannot be read, or nothing of it was held out.
@@ -48,17 +52,28 @@ def evaluate_face3d(
     networks = load_face3d(model)
     found: dict[str, dict[str, Any]] = {}
     if heads is not None:
-        known = load_views(heads)
-        known = known if held_out is None else split_heads(known, held_out)[1]
-        found["heads"] = on_heads(networks, known.part(_spread(len(known), most))).as_json()
+        views = load_views(heads)
+        views = views if held_out is None else split_heads(views, held_out)[1]
+        found["heads"] = on_heads(networks, views.part(_spread(len(views), most))).as_json()
     if sources and identity is not None:
         judge = open_identity_encoder(identity)
-        photos = _photos(sources, held_out, most, networks.generator.config.size)
+        known = _photos(sources, held_out, networks.generator.config.size)
+        photos = known.part(_spread(len(known), most))
         errors, made = on_photos(networks, photos, judge, fitted_by=judge if fit_identity else None)
         found["faces"] = asdict(errors) | {"judge_in_fit": fit_identity, "people": len(set(photos.identities))}
+        found |= _random(networks, known, judge)
         if sheet:
             _write_sheet(sheet, networks, photos, made)
     return found
+
+
+def _random(networks: Face3d, photos: Photos, judge: nn.Module) -> dict[str, dict[str, Any]]:
+    """The record of random heads; none, and a word why, where the photographs show too few people for a floor."""
+    try:
+        return {"random heads": asdict(random_heads(networks, photos, judge))}
+    except UserError as error:
+        _log.warning("%s: %s", error.what, error.why)
+        return {}
 
 
 def _check(
@@ -78,11 +93,11 @@ def _check(
         )
 
 
-def _photos(sources: Sequence[str], held_out: float | None, most: int, size: int) -> Photos:
+def _photos(sources: Sequence[str], held_out: float | None, size: int) -> Photos:
     faces = read_portraits(sources)
     if held_out is not None:
         _, faces = split_by_identity(faces, held_out)
-    photos = aligned_photos([faces[i] for i in _spread(len(faces), most)], size)
+    photos = aligned_photos(faces, size)
     if not len(photos):
         why = "no face is left: all were trained on, in profile or without a pose"
         raise UserError("cannot compare faces", why, "give more faces, or a larger --held-out if training had it")

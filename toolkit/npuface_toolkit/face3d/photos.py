@@ -29,6 +29,10 @@ class Photos:
     def __len__(self) -> int:
         return len(self.rgb)
 
+    def part(self, chosen: NDArray[np.intp]) -> Photos:
+        """Those at the places, of a list."""
+        return Photos(self.rgb[chosen], self.poses[chosen], tuple(self.identities[i] for i in chosen))
+
 
 def read_portraits(sources: Sequence[str]) -> list[Face]:
     """The faces of some sources, all with 68 points.
