@@ -24,7 +24,8 @@ from npuface_runtime.errors import UserError
 Array = NDArray[np.float32]
 KINDS = ("field", "light-field")
 CODE_RANGE = 4.0
-"""Codes are drawn from N(0, 1) and enter divided by this, so that they share the scale of the encodings."""
+"""Codes are drawn from N(0, 1) and enter divided by this, so that they share the scale of the encodings. One beyond
+it has no place in the range that INT8 has for it."""
 _MAX = {"grid": 256, "samples": 256, "point_frequencies": 10, "direction_frequencies": 10, "shape_codes": 1024}
 _FARTHEST = 1000.0
 _ROWS_BESIDE = 2
@@ -162,7 +163,7 @@ def network_input(
         codes: Zs and Za, where the record takes them.
 
     Raises:
-        UserError: the pose is out of range, or the codes are missing, of another length, or not finite.
+        UserError: the pose is out of range, or the codes are missing, of another length, not finite or out of range.
     """
     check_pose(record, *pose)
     _check_codes(record, codes)
@@ -177,7 +178,7 @@ def network_input(
     entered[0, :channels, samples] = _plate(record.grid, record.point_frequencies)
     entered[0, : 6 * record.direction_frequencies, samples + 1] = encode(rays, record.direction_frequencies)
     for column, code in enumerate(codes or ()):
-        entered[0, : len(code), samples + 2, column] = np.clip(code / CODE_RANGE, -1, 1)
+        entered[0, : len(code), samples + 2, column] = code / CODE_RANGE
     return entered
 
 
@@ -196,6 +197,10 @@ def _check_codes(record: RendererRecord, codes: tuple[Array, Array] | None) -> N
         )
     if not all(np.isfinite(code).all() for code in codes):
         raise UserError("cannot render with these codes", "they are not all finite", "give numbers drawn from N(0, 1)")
+    largest = max(float(np.abs(code).max()) for code in codes)
+    if largest > CODE_RANGE:
+        why = f"one is {largest:.1f} in size, the network takes -{CODE_RANGE:g} to {CODE_RANGE:g}"
+        raise UserError("cannot render with these codes", why, "clip them to that range, or give others")
 
 
 @lru_cache(maxsize=8)

@@ -79,6 +79,8 @@ def test_the_head_can_enter_with_every_picture(tmp_path: Path) -> None:
             renderer.render(0)
         with pytest.raises(UserError, match="not all finite"):
             renderer.render(0, codes=(vectors[0] * np.nan, vectors[1]))
+        with pytest.raises(UserError, match=r"one is 4\.1 in size, the network takes -4 to 4"):
+            renderer.render(0, codes=(vectors[0], np.full_like(vectors[1], -4.1)))
 
 
 def test_the_box_mask_matters_at_the_edge() -> None:
