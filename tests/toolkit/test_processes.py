@@ -16,6 +16,11 @@ from npuface_runtime.errors import UserError
 from npuface_toolkit import train
 from npuface_toolkit.checkpoint import load_student
 from npuface_toolkit.epoch_batches import EpochBatches
+from npuface_toolkit.face3d.batches import Batches
+from npuface_toolkit.face3d.config import Face3dTraining
+from npuface_toolkit.face3d.face3d_checkpoint import load_face3d
+from npuface_toolkit.face3d.head_views import make_views, save_views, stacked
+from npuface_toolkit.face3d.photos import Photos
 from npuface_toolkit.faces import Face
 from npuface_toolkit.schemes import IBUG_68
 from npuface_toolkit.training_config import Stage, TrainingConfig
@@ -37,13 +42,14 @@ def _launch(processes: int, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_two_processes_have_the_gradients_of_one(source: str, tmp_path: Path) -> None:
-    script = str(Path(__file__).with_name("gradients.py"))
+@pytest.mark.parametrize("script", ["gradients.py", "face3d/face3d_gradients.py"])
+def test_two_processes_have_the_gradients_of_one(script: str, source: str, tmp_path: Path) -> None:
+    given = [source] if script == "gradients.py" else []
     for processes in (1, 2):
-        done = _launch(processes, script, source, str(tmp_path))
+        done = _launch(processes, str(Path(__file__).parent / script), *given, str(tmp_path))
         assert done.returncode == 0, done.stderr[-2000:]
     alone, first, second = (torch.load(tmp_path / f"{name}.pt") for name in ("0-of-1", "0-of-2", "1-of-2"))
-    assert (alone.pop("faces"), first.pop("faces"), second.pop("faces")) == (4, 2, 2)
+    assert [found.pop("faces") for found in (alone, first, second)] == [4, 2, 2]
     for name, gradient in alone.items():
         assert torch.equal(first[name], second[name]), name
         torch.testing.assert_close(first[name], gradient, rtol=1e-3, atol=1e-6, msg=name)
@@ -61,6 +67,34 @@ def test_two_processes_write_one_checkpoint(source: str, tmp_path: Path) -> None
     assert sorted(path.name for path in out.parent.iterdir()) == [
         "tiny.logs", "tiny.md", "tiny.png", "tiny.safetensors"
     ]  # fmt: skip
+
+
+def test_two_processes_write_one_3d_model(tmp_path: Path) -> None:
+    heads, out = tmp_path / "heads.safetensors", tmp_path / "out" / "tiny.safetensors"
+    save_views(heads, stacked(list(make_views(4, 2, 64, 1, 45, 20))))
+    (tmp_path / "tiny.toml").write_text("steps = 3\nbatch = 2\nsheet_every = 2\ngenerator.width = 8\n")
+    command = ["--heads", str(heads), "--config", str(tmp_path / "tiny.toml"), "--out", str(out), "--json"]
+    done = _launch(2, "-m", "npuface_toolkit", "face3d", "train", *command)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout)["checkpoint"] == str(out)
+    assert "2 processes" in load_face3d(str(out)).facts["machine"]
+    assert sorted(path.name for path in out.parent.iterdir()) == ["tiny.md", "tiny.safetensors", "tiny.sheets"]
+
+
+def test_the_shares_of_a_3d_batch_are_the_batch() -> None:
+    heads = stacked(list(make_views(4, 2, 64, 1, 45, 20)))
+    photos = Photos(heads.rgb[:, 0], heads.poses[:, 0], tuple("abcd"))
+    config = Face3dTraining(batch=8)
+    whole = Batches(heads, photos, config).draw(5)
+    one, other = (Batches(heads, photos, config, process, 2).draw(5) for process in (0, 1))
+    assert (whole.heads, one.heads, other.heads) == (4, 2, 2)
+    for name in whole.__dataclass_fields__:
+        parts = [getattr(batch, name) for batch in (one, other)]
+        halves = len(parts[0]) // 2 if name in ("source", "target", "source_pose", "pose") else len(parts[0])
+        mixed = [torch.stack([part[a:b] for part in parts], 1).flatten(0, 1) for a, b in ((0, halves), (halves, None))]
+        assert torch.equal(torch.cat(mixed), getattr(whole, name)), name
+    with pytest.raises(UserError, match="4 heads and 4 photographs does not divide among 3"):
+        Batches(heads, photos, config, 0, 3)
 
 
 def test_the_shares_of_a_batch_are_the_batch() -> None:

@@ -144,7 +144,7 @@ def test_the_literal_pairing_compares_no_pixels(heads: HeadViews) -> None:
 
 def test_a_loss_that_is_not_finite_ends_the_run(heads: HeadViews) -> None:
     trainer = Face3dTrainer(heads, None, replace(TRAINING, steps=3))  # fewer than between two reports
-    trainer._step = lambda step: {"picture": float("nan") if step == 1 else 1.0}  # type: ignore[method-assign]
+    trainer._step = lambda step: {"picture": 1.0, "loss": float("nan") if step == 1 else 1.0}  # type: ignore[method-assign]
     with pytest.raises(UserError, match="after 2 steps"):
         trainer.run()
 

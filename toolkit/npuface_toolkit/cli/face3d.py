@@ -90,6 +90,8 @@ def train(
         encoder = open_identity_encoder(identity) if identity else None
         known = load_views(heads) if heads else None
         model = train_face3d(known, data or [], read_face3d_config(find_config(config)), out, command, encoder)
+        if model is None:  # not the first of several processes: it says nothing
+            raise typer.Exit
         facts = {"checkpoint": str(out), "hours": model.facts["hours"]}
         result.result(facts, table(str(out), tuple(facts), [tuple(facts.values())]))
 

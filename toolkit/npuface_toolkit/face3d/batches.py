@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from npuface_runtime.errors import UserError
 from npuface_toolkit.face3d.config import Face3dTraining
 from npuface_toolkit.face3d.head_views import HeadViews
 from npuface_toolkit.face3d.photos import Photos
@@ -57,12 +58,29 @@ class Batches:
     Args:
         heads, photos: to draw from; one of them may be empty.
         config: batch size, shares and seed.
+        process, processes: whose share of each batch is drawn, an equal one of its heads and of its photographs.
+
+    Raises:
+        UserError: they do not divide among the processes.
     """
 
-    def __init__(self, heads: HeadViews | None, photos: Photos | None, config: Face3dTraining) -> None:
+    def __init__(
+        self,
+        heads: HeadViews | None,
+        photos: Photos | None,
+        config: Face3dTraining,
+        process: int = 0,
+        processes: int = 1,
+    ) -> None:
         self.heads, self.photos, self.config = heads, photos, config
         share = config.photos if heads and photos else float(bool(photos))
         self.from_photos = round(config.batch * share)
+        self.share = slice(process, None, processes)
+        kinds = {"heads": config.batch - self.from_photos, "photographs": self.from_photos}
+        if any(count % processes for count in kinds.values()):
+            parts = " and ".join(f"{count} {kind}" for kind, count in kinds.items())
+            why = f"a batch of {parts} does not divide among {processes} processes"
+            raise UserError("cannot train", why, f"make both multiples of {processes}, by batch and photos")
 
     def digest(self) -> str:
         """SHA-256 of the pictures and poses that are drawn from: a run goes on with those that it began with."""
@@ -84,6 +102,8 @@ class Batches:
             parts.append(pairs)
         if self.photos and self.from_photos:
             parts.append(_of_photos(self.photos, self.from_photos, random))
+        parts = [tuple(array[self.share] for array in part) for part in parts]
+        geometry = tuple(array[self.share] for array in geometry)
         source, target, source_pose, pose = (np.concatenate(part) for part in zip(*parts, strict=True))
         tensors = (as_tensors(source), as_tensors(target), torch.from_numpy(source_pose), torch.from_numpy(pose))
         return Batch(*tensors, *(torch.from_numpy(part) for part in geometry))

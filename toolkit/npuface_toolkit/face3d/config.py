@@ -54,7 +54,9 @@ class Face3dTraining:
             as the patent's text says, random codes against any picture; see docs/face3d.md for what that teaches.
         discriminator, feature_encoder: "vgg16" or "resnet".
         adversary_width: channels of the first layer of discriminator and encoder 1.
-        steps, batch: how many, and pictures in each.
+        steps, batch: how many at most, and pictures in each.
+        converge_window, converged: the run has converged, and ends, where the mean loss of so many steps lies by less
+            than this share below that of as many before; 0 takes all steps.
         photos: share of a batch that are photographs, where both are given.
         rate, adversary_rate: of Adam; the first follows a cosine after `warmup`.
         gan_from: share of the steps after which the discriminator begins.
@@ -73,6 +75,8 @@ class Face3dTraining:
     adversary_width: int = 16
     steps: int = 10000
     batch: int = 24
+    converge_window: int = 1000
+    converged: float = 0.0
     photos: float = 0.5
     rate: float = 7e-4
     adversary_rate: float = 4e-4
@@ -113,12 +117,12 @@ def _check(config: Face3dTraining) -> None:
         raise ValueError(f"pairing is {config.pairing!r}, not one of {', '.join(PAIRINGS)}")
     if config.precision not in ("bf16", "fp32"):
         raise ValueError(f"precision is {config.precision!r}, not bf16 or fp32")
-    if min(config.steps, config.batch, config.sheet_every, config.adversary_width) < 1:
-        raise ValueError("steps, batch, sheet_every and adversary_width are numbers above 0")
+    if min(config.steps, config.batch, config.sheet_every, config.adversary_width, config.converge_window) < 1:
+        raise ValueError("steps, batch, sheet_every, adversary_width and converge_window are numbers above 0")
     if min(config.rate, config.adversary_rate) <= 0 or config.seed < 0:
         raise ValueError("rates are above 0, and the seed is not below")
-    shares = (config.photos, config.warmup, config.gan_from, config.held_out, config.ema)
+    shares = (config.photos, config.warmup, config.gan_from, config.held_out, config.ema, config.converged)
     if min(shares) < 0 or max(shares) > 1 or config.held_out in (0, 1) or config.ema == 1:
-        raise ValueError("photos, warmup, gan_from, held_out and ema are shares between 0 and 1")
+        raise ValueError("photos, warmup, gan_from, held_out, ema and converged are shares between 0 and 1")
     if any(weight < 0 for weight in dataclasses.astuple(config.loss)):
         raise ValueError("a weight of the loss is below 0")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from npuface_toolkit.face3d.face3d_checkpoint import Face3d
 
@@ -24,7 +26,7 @@ def face3d_card(name: str, model: Face3d) -> str:
         ("photographs", "{trained on} trained on, {held out} held out".format(**facts["photographs"])),
         ("of", ", ".join(facts["data"]) or "-"),
         ("loss", f"`{json.dumps(facts['configuration']['loss'])}`"),
-        ("training", f"{facts['configuration']['steps']} steps, {facts['hours']} h on {facts['machine']}"),
+        ("training", f"{_steps(facts)}, {facts['hours']} h on {facts['machine']}"),
     ]
     table = "\n".join(f"| {what} | {value} |" for what, value in rows)
     return f"""# {name}
@@ -41,3 +43,8 @@ Geometry is learnt from procedural heads, whose shape is known; photographs teac
 heads taught. Hair, glasses, expressions and profiles are rough. A picture has {size} pixels a side: it is no portrait.
 Measure on your own pictures; it must not be used to identify people.
 """
+
+
+def _steps(facts: Mapping[str, Any]) -> str:
+    most = facts["configuration"]["steps"]
+    return f"converged after {facts['steps']} of {most} steps" if facts.get("converged") else f"{most} steps"

@@ -1,4 +1,4 @@
-"""Training the 3D face model, on one processor or GPU."""
+"""Training the 3D face model, on one processor, one GPU, or many of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -19,6 +20,7 @@ from npuface_runtime.errors import UserError
 from npuface_toolkit.face3d.adversary import Adversary
 from npuface_toolkit.face3d.batches import Batch, Batches
 from npuface_toolkit.face3d.config import Face3dTraining
+from npuface_toolkit.face3d.convergence import Convergence
 from npuface_toolkit.face3d.face3d_checkpoint import Face3d, new_face3d
 from npuface_toolkit.face3d.generator import Rendering
 from npuface_toolkit.face3d.head_views import HeadViews
@@ -54,11 +56,17 @@ class Networks(nn.Module):
 class Face3dTrainer:
     """Trains a generator, an encoder and their adversary; `run` ends with averaged weights in `result`.
 
+    Started by `accelerate launch`, every process trains on its share of each batch, gradients are averaged over the
+    processes, and only the first one reports, draws sheets and keeps the state.
+
     Args:
         heads, photos: to train on; one of them may be None.
         config: of the run.
         state_file: where the run's state is kept, to resume from; None keeps none.
         identity: the frozen encoder 2; None where the identity term is off.
+
+    Raises:
+        UserError: a batch does not divide among the processes.
     """
 
     def __init__(
@@ -71,12 +79,14 @@ class Face3dTrainer:
     ) -> None:
         torch.manual_seed(config.seed)
         self.config, self.state_file = config, state_file
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.accelerator = Accelerator()
+        self.device = self.accelerator.device
         # channels last: a step in bfloat16 takes a third of the time on a processor
         self.networks = Networks(new_face3d(config.generator)).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
         self.adversary = Adversary(config, identity).to(self.device)
         self.average = AveragedModel(self.networks)  # its decay is set in every step
-        self.batches = Batches(heads, photos, config)
+        self.process, self.processes = self.accelerator.process_index, self.accelerator.num_processes
+        self.batches = Batches(heads, photos, config, self.process, self.processes)
         self.autocasts = autocasts(config.precision, self.device)
         beside = self.adversary.feature_encoder
         trained = [*self.networks.parameters(), *(beside.parameters() if beside else ())]
@@ -85,6 +95,7 @@ class Face3dTrainer:
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: cosine(step, config.steps, config.warmup)
         )
+        self.convergence = Convergence(config.converge_window, config.converged)
         self.seconds = 0.0
 
     @property
@@ -103,7 +114,7 @@ class Face3dTrainer:
             UserError: the loss is not finite any more, or the state cannot be read or written, or is that of other
                 pictures.
         """
-        parts = {name: getattr(self, name) for name in ("networks", "average", "optimizer", "schedule")}
+        parts = {name: getattr(self, name) for name in ("networks", "average", "optimizer", "schedule", "convergence")}
         parts |= {"discriminator": self.adversary.discriminator, "adversary_optimizer": self.adversary_optimizer}
         if self.adversary.feature_encoder:
             parts["feature_encoder"] = self.adversary.feature_encoder
@@ -111,17 +122,22 @@ class Face3dTrainer:
         first, before = load_run(self.state_file, begun, parts)
         self.seconds = before
         began = time.monotonic()
-        for step in range(first, self.config.steps):
+        for step in range(first, first if self.convergence.reached else self.config.steps):
             found = self._step(step)
             done = step + 1
             _check_finite(found, done)
+            self.convergence.step(found.pop("loss"))
+            ended = self.convergence.reached or done == self.config.steps
             self.seconds = before + time.monotonic() - began
-            if done % _REPORT_EVERY == 0:
-                self._report(done, found, (time.monotonic() - began) / (done - first))
-            if done % _SAVE_EVERY == 0 or done == self.config.steps:
-                save_run(self.state_file, begun, done, self.seconds, parts)
-            if sheet and done % self.config.sheet_every == 0:
-                sheet(self.result, done)
+            if self.accelerator.is_main_process:
+                if done % _REPORT_EVERY == 0:
+                    self._report(done, found, (time.monotonic() - began) / (done - first))
+                if done % _SAVE_EVERY == 0 or ended:
+                    save_run(self.state_file, begun, done, self.seconds, parts)
+                if sheet and done % self.config.sheet_every == 0:
+                    sheet(self.result, done)
+            if ended:
+                break
 
     def _report(self, done: int, found: dict[str, float], seconds: float) -> None:
         shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items())
@@ -132,13 +148,14 @@ class Face3dTrainer:
         batch = self.batches.draw(step)
         if self.device.type != "cpu":
             batch = Batch(*(getattr(batch, name).to(self.device) for name in batch.__dataclass_fields__))
-        random = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
+        random = torch.Generator().manual_seed((self.config.seed * 1_000_003 + step) * self.processes + self.process)
         rays = _channels_last(ray_inputs(rotations(batch.pose), self.config.generator.rays))
         adversarial = self.config.loss.gan > 0 and step >= self.config.gan_from * self.config.steps
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocasts):
             found, made = self._generate(batch, rays, random, adversarial)
             total = weighted(found, self.config.loss)
         self._update(self.optimizer, total)
+        found["loss"] = total
         self.schedule.step()
         # at first the average is short: it would show the random weights for long
         self.average.multi_avg_fn = get_ema_multi_avg_fn(min(self.config.ema, (step + 1) / (step + 10)))
@@ -147,13 +164,17 @@ class Face3dTrainer:
             judged = self.adversary.loss(batch.target, made.detach().float(), step)
             self._update(self.adversary_optimizer, judged)
             found["judge"] = judged
-        return {name: float(value.detach()) for name, value in found.items()}
+        return {name: float(self.accelerator.reduce(value.detach(), "mean")) for name, value in found.items()}
 
-    @staticmethod
-    def _update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    def _update(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_([weight for group in optimizer.param_groups for weight in group["params"]], 5.0)
+        trained = [weight for group in optimizer.param_groups for weight in group["params"]]
+        if self.processes > 1:  # by hand: a step calls parts of the networks, which a wrapper around them does not see
+            for weight in trained:
+                if weight.grad is not None:
+                    weight.grad = self.accelerator.reduce(weight.grad, "mean")
+        nn.utils.clip_grad_norm_(trained, 5.0)
         optimizer.step()
 
     def _generate(

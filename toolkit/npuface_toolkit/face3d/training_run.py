@@ -60,10 +60,13 @@ def train_face3d(
     out: Path,
     command: str,
     identity: nn.Module | None = None,
-) -> Face3d:
+) -> Face3d | None:
     """Train, and write `out` (safetensors), its model card, and sheets of samples into `<out>.sheets`.
 
     A killed run goes on when called again.
+
+    Returns:
+        What was written; None in every process but the first, which alone writes.
 
     Raises:
         UserError: data or configuration are wrong, or a file cannot be written.
@@ -77,14 +80,18 @@ def train_face3d(
     state_file, shown = out.with_suffix(".state"), sample_pictures(other_heads, other_photos)
     trainer = Face3dTrainer(training_heads, photos if len(photos) else None, config, state_file, identity)
     trainer.run(partial(_write_sheet, out.with_suffix(".sheets"), shown) if shown else None)
+    if not trainer.accelerator.is_main_process:
+        return None
     facts: dict[str, Any] = {
         "command": command,
         "heads": {"trained on": len(training_heads or ()), "held out": len(other_heads or ())},
         "photographs": {"trained on": len(photos), "held out": len(other_photos)},
         "data": [source.split(":")[1].rsplit("/", 1)[-1] for source in sources],
         "configuration": asdict(config),
+        "steps": trainer.convergence.steps,
+        "converged": trainer.convergence.reached,
         "hours": round(trainer.seconds / 3600, 2),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        "machine": _machine(trainer),
     }
     made = trainer.result
     settle_weights(made.generator)
@@ -93,6 +100,13 @@ def train_face3d(
     write_all(out.parent, {f"{out.stem}.md": face3d_card(out.stem, model).encode()})
     state_file.unlink(missing_ok=True)
     return model
+
+
+def _machine(trainer: Face3dTrainer) -> str:
+    processes = f", {trainer.processes} processes" if trainer.processes > 1 else ""
+    if trainer.device.type == "cuda":
+        return f"{torch.cuda.get_device_name(trainer.device)}, torch {torch.__version__}{processes}"
+    return f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}{processes}"
 
 
 def _check(
