@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from npuface_benchmarks.files import write_all
 from npuface_runtime.errors import UserError
@@ -20,6 +16,7 @@ from npuface_toolkit.detector.matching import Found, judge_all
 from npuface_toolkit.detector.model_card import detector_card
 from npuface_toolkit.detector.predict import TorchDetector
 from npuface_toolkit.detector.train import DetectorTrainer
+from npuface_toolkit.training_machine import machine_of
 
 _LEAST = 0.1
 """Score from which detections are looked at when the least score is chosen."""
@@ -56,7 +53,7 @@ def train_detector(sources: Sequence[str], config: DetectorTraining, out: Path, 
         "pictures": {"trained on": len(training), "held out": len(held_out)},
         "configuration": asdict(config),
         "hours": round(trainer.seconds / 3600, 2),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        "machine": machine_of(trainer.device),
         "min_score": min_score,
         "held out": asdict(found),
     }

@@ -18,7 +18,7 @@ from npuface_toolkit.face3d.face3d_checkpoint import Face3d
 from npuface_toolkit.face3d.head_pictures import bounded_distance
 from npuface_toolkit.face3d.head_shape import HeadShape
 from npuface_toolkit.face3d.head_views import HeadViews
-from npuface_toolkit.face3d.identity_crop import identity_of, poses_of
+from npuface_toolkit.face3d.identity_crop import identities_of, identity_of, poses_of
 from npuface_toolkit.face3d.mesh import density_grid, head_mesh, mesh_of_density
 from npuface_toolkit.face3d.photos import Photos
 from npuface_toolkit.face3d.pose import Pose, rotations
@@ -180,7 +180,6 @@ class PhotoErrors:
     psnr: float
 
 
-@torch.no_grad()
 def different_people(judge: nn.Module, photos: Photos, camera: RayConfig) -> float:
     """The 99th percentile of the cosine between photographs of different people.
 
@@ -189,10 +188,7 @@ def different_people(judge: nn.Module, photos: Photos, camera: RayConfig) -> flo
     """
     if len(set(photos.identities)) < 2:
         raise UserError("cannot compare identities", "the photographs show one person", "give more faces")
-    poses = poses_of(torch.from_numpy(photos.poses))
-    vectors = torch.cat(
-        [identity_of(judge, as_tensors(rgb[None]), [pose], camera) for rgb, pose in zip(photos.rgb, poses, strict=True)]
-    )
+    vectors = identities_of(judge, photos.rgb, photos.poses, camera)
     cosine = (vectors @ vectors.T).numpy()
     who = np.array(photos.identities)
     return float(np.quantile(cosine[who[:, None] != who[None]], 0.99))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -13,6 +14,7 @@ from npuface_toolkit.face3d.aligned_face import similarity
 from npuface_toolkit.face3d.landmark_pose import mean_landmarks, project
 from npuface_toolkit.face3d.pose import Pose
 from npuface_toolkit.face3d.rays import RayConfig
+from npuface_toolkit.face3d.sheets import as_tensors
 from npuface_toolkit.schemes import scheme_by_name
 
 SIZE = (112, 96)
@@ -26,6 +28,18 @@ def identity_of(encoder: nn.Module, pictures: Tensor, poses: Sequence[Pose], cam
     """Vectors [B, length] of the model's pictures [B, 3, n, n], RGB in 0..1, at those poses; differentiable."""
     vectors: Tensor = encoder(face_crops(pictures, poses, camera))
     return vectors
+
+
+@torch.no_grad()
+def identities_of(
+    encoder: nn.Module, pictures: NDArray[np.uint8], angles: NDArray[np.float32], camera: RayConfig
+) -> Tensor:
+    """Vectors [N, length] of pictures uint8 [N, n, n, 3] at yaw, pitch and roll in degrees [N, 3], one at a time."""
+    poses = poses_of(torch.from_numpy(angles))
+    found = [
+        identity_of(encoder, as_tensors(rgb[None]), [pose], camera) for rgb, pose in zip(pictures, poses, strict=True)
+    ]
+    return torch.cat(found)
 
 
 def face_crops(pictures: Tensor, poses: Sequence[Pose], camera: RayConfig) -> Tensor:

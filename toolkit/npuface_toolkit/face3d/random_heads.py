@@ -11,12 +11,12 @@ from torch import nn
 
 from npuface_runtime.errors import UserError
 from npuface_toolkit.face3d.face3d_checkpoint import Face3d
-from npuface_toolkit.face3d.identity_crop import identity_of, poses_of
+from npuface_toolkit.face3d.identity_crop import identities_of
 from npuface_toolkit.face3d.kernel_distance import kernel_distance, low_level_features, standardised
 from npuface_toolkit.face3d.photos import Photos
 from npuface_toolkit.face3d.pose import rotations
-from npuface_toolkit.face3d.rays import RayConfig, ray_inputs
-from npuface_toolkit.face3d.sheets import as_picture, as_tensors
+from npuface_toolkit.face3d.rays import ray_inputs
+from npuface_toolkit.face3d.sheets import as_picture
 
 _TOGETHER = 16
 
@@ -57,11 +57,12 @@ def random_heads(model: Face3d, photos: Photos, judge: nn.Module, seed: int = 0)
     made = _drawn(model, photos, seed)
     camera = model.generator.config.rays
     found: dict[str, float] = {}
-    for name, real, ours in (
-        ("identity", _identities(judge, photos.rgb, photos, camera), _identities(judge, made, photos, camera)),
-        ("low_level", low_level_features(photos.rgb), low_level_features(made)),
+    for name, features in (
+        ("identity", lambda rgb: identities_of(judge, rgb, photos.poses, camera).double().numpy()),
+        ("low_level", low_level_features),
     ):
-        known, drawn = standardised(real, real, ours)
+        real = features(photos.rgb)
+        known, drawn = standardised(real, real, features(made))
         found |= {name: kernel_distance(known, drawn), f"{name}_floor": kernel_distance(known[one], known[~one])}
     return RandomHeads(len(photos), **found)
 
@@ -85,14 +86,3 @@ def _drawn(model: Face3d, photos: Photos, seed: int) -> NDArray[np.uint8]:
         )
         made += [as_picture(rgb) for rgb in model.generator(*ray_inputs(rotations(angles), shape.rays), *codes)]
     return np.stack(made)
-
-
-@torch.no_grad()
-def _identities(
-    judge: nn.Module, pictures: NDArray[np.uint8], photos: Photos, camera: RayConfig
-) -> NDArray[np.float64]:
-    poses = poses_of(torch.from_numpy(photos.poses))
-    vectors = [
-        identity_of(judge, as_tensors(rgb[None]), [pose], camera) for rgb, pose in zip(pictures, poses, strict=True)
-    ]
-    return torch.cat(vectors).double().numpy()

@@ -121,23 +121,23 @@ class Face3dTrainer:
         begun = _Begun(self.config, self.batches.digest() if self.state_file else "")
         first, before = load_run(self.state_file, begun, parts)
         self.seconds = before
-        began = time.monotonic()
-        for step in range(first, first if self.convergence.reached else self.config.steps):
-            found = self._step(step)
-            done = step + 1
+        began, done = time.monotonic(), first
+        while not self._is_over(done):
+            found = self._step(done)
+            done += 1
             _check_finite(found, done)
             self.convergence.step(found.pop("loss"))
-            ended = self.convergence.reached or done == self.config.steps
             self.seconds = before + time.monotonic() - began
             if self.accelerator.is_main_process:
                 if done % _REPORT_EVERY == 0:
                     self._report(done, found, (time.monotonic() - began) / (done - first))
-                if done % _SAVE_EVERY == 0 or ended:
+                if done % _SAVE_EVERY == 0 or self._is_over(done):
                     save_run(self.state_file, begun, done, self.seconds, parts)
                 if sheet and done % self.config.sheet_every == 0:
                     sheet(self.result, done)
-            if ended:
-                break
+
+    def _is_over(self, done: int) -> bool:
+        return self.convergence.reached or done >= self.config.steps
 
     def _report(self, done: int, found: dict[str, float], seconds: float) -> None:
         shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items())
@@ -164,7 +164,8 @@ class Face3dTrainer:
             judged = self.adversary.loss(batch.target, made.detach().float(), step)
             self._update(self.adversary_optimizer, judged)
             found["judge"] = judged
-        return {name: float(self.accelerator.reduce(value.detach(), "mean")) for name, value in found.items()}
+        means = self.accelerator.reduce(torch.stack([value.detach().float() for value in found.values()]), "mean")
+        return dict(zip(found, means.tolist(), strict=True))
 
     def _update(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
         optimizer.zero_grad(set_to_none=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -26,6 +24,7 @@ from npuface_toolkit.face3d.photos import Photos, aligned_photos, read_portraits
 from npuface_toolkit.face3d.sheets import Picture, as_tensors, yaw_sheet
 from npuface_toolkit.face3d.train import Face3dTrainer
 from npuface_toolkit.faces import split_by_identity
+from npuface_toolkit.training_machine import machine_of
 
 SHEET_ROWS = 4
 
@@ -91,7 +90,7 @@ def train_face3d(
         "steps": trainer.convergence.steps,
         "converged": trainer.convergence.reached,
         "hours": round(trainer.seconds / 3600, 2),
-        "machine": _machine(trainer),
+        "machine": machine_of(trainer.device, trainer.processes),
     }
     made = trainer.result
     settle_weights(made.generator)
@@ -100,13 +99,6 @@ def train_face3d(
     write_all(out.parent, {f"{out.stem}.md": face3d_card(out.stem, model).encode()})
     state_file.unlink(missing_ok=True)
     return model
-
-
-def _machine(trainer: Face3dTrainer) -> str:
-    processes = f", {trainer.processes} processes" if trainer.processes > 1 else ""
-    if trainer.device.type == "cuda":
-        return f"{torch.cuda.get_device_name(trainer.device)}, torch {torch.__version__}{processes}"
-    return f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}{processes}"
 
 
 def _check(
