@@ -106,6 +106,8 @@ def _constants(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield re.sub(r"\W", "_", name).upper(), _number(value)
     if "mass_power" in manifest.decode.params:
         yield "HAS_MAXIMUM", "1"
+    if manifest.decode.face_confidence is not None:
+        yield "FACE_CONFIDENCE", _number(manifest.decode.face_confidence)
 
 
 def _input_constants(manifest: Manifest) -> Iterator[tuple[str, str]]:

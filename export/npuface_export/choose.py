@@ -20,6 +20,10 @@ from npuface_runtime.errors import UserError
 
 BUDGET = 0.1
 """Heatmap px by which a form may move the landmarks on average, in float and again by its 8 bits."""
+PREFERRED = 0.5
+"""Share of the budget that a form is looked for within first. INT8 moves the landmarks of the shipped student by 0.04
+px in its body, of which the choice of a form knows nothing. And on clear faces a form moves them least: one that
+moved them by 0.08 on the photograph cost 2.7 % of the NME on WFLW."""
 CLEAR = 0.1
 """Maps whose maximum is under this share of the largest show no landmark: rounding decides there."""
 ADAPTIVE = {"heatmaps": "relative-threshold", "heatmap-offset": "heatmap-offset", "simcc": "simcc"}
@@ -77,7 +81,7 @@ class Choice:
 def choose_form(
     network: Network, target: Target, heatmaps: Tensor, forced: str | None = None, budget: float = BUDGET
 ) -> Choice:
-    """The cheapest decode form that a target can run and that keeps to the error budget.
+    """The cheapest decode form that a target can run and that keeps to half the error budget, or else to all of it.
 
     Args:
         network: what it goes behind; its own decode is what the forms are measured against.
@@ -92,20 +96,23 @@ def choose_form(
     spec = network.spec
     if forced is not None:
         return _forced(form_by_name(forced), network, target, heatmaps, budget)
-    refused: list[dict[str, str]] = []
-    over: list[tuple[float, str]] = []
-    for form in by_cost(target, spec):
-        reason = target.refuses_form(form, spec)
-        if reason is None:
-            moved = measure(form, network, target, heatmaps)
-            reason = moved.refuses(budget)
+    moved: dict[str, Moved] = {}
+    for limit in (PREFERRED * budget, budget):
+        refused: list[dict[str, str]] = []
+        for form in by_cost(target, spec):
+            reason = target.refuses_form(form, spec)
             if reason is None:
-                return Choice(form, tuple(refused), moved)
-            over.append((moved.worst, form.name))
-        refused.append({"form": form.name, "reason": reason})
-    if not over:
+                if form.name not in moved:
+                    moved[form.name] = measure(form, network, target, heatmaps)
+                reason = moved[form.name].refuses(budget)
+                if reason is None and (nearer := moved[form.name].refuses(limit)):
+                    reason = f"{nearer}, which a dearer form keeps to"
+            if reason is None:
+                return Choice(form, tuple(refused), moved[form.name])
+            refused.append({"form": form.name, "reason": reason})
+    if not moved:
         raise UserError(f"{target.name} runs no decode form", refused[-1]["reason"], "choose another target")
-    nearest, name = min(over)
+    nearest, name = min((one.worst, name) for name, one in moved.items())
     raise UserError(
         f"no decode form keeps {network.name} within {budget:g} heatmap px on {target.name}",
         f"the nearest is {name}, with {nearest:.2g}",

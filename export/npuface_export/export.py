@@ -12,6 +12,7 @@ from torch import Tensor
 from npuface_export.bundle import bytes_out, cpu_placement, tool_versions, workspace, write_bundle
 from npuface_export.choose import BUDGET, Choice, choose_form
 from npuface_export.converters import ModelFiles, converter_by_name
+from npuface_export.decode.finished import mean_confidence
 from npuface_export.network import Network
 from npuface_export.parity import measure_parity
 from npuface_export.photograph import face_crops
@@ -38,12 +39,15 @@ def export_bundle(
         UserError: the target refuses the forced form, no form keeps to the budget, the engine's coordinates differ
             from torch's by more than 1e-3 heatmap px, or the bundle cannot be written.
     """
-    choice = choose_form(network, target, face_heatmaps(network), form, budget)
+    heatmaps = face_heatmaps(network)
+    choice = choose_form(network, target, heatmaps, form, budget)
+    sure = mean_confidence(choice.form, network.spec, heatmaps) or None
     converter = converter_by_name(target.converter)
     with workspace(out) as folder:
         decode = choice.form.build(network.spec).eval()
         model = converter.convert(network.module.eval(), decode, network.input_shape, folder)
         manifest = _manifest(network, target, choice, budget, model, converter.engine)
+        manifest = replace(manifest, decode=replace(manifest.decode, face_confidence=sure))
         parity = {"max_abs": measure_parity(network, choice.form, manifest, model.files)}
         manifest = replace(manifest, parity=parity, tools=tool_versions(converter.tools))
         return write_bundle(out, folder, manifest, model.files)

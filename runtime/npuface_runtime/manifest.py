@@ -91,6 +91,8 @@ class Decode:
         warning: why the form would not have been taken, had it not been asked for; None where it would.
         moved: {"budget_px", "float_px", "int8_px"}: by how much the form moves landmarks on average, in heatmap cells,
             against the decode that the network was trained with and by 8 bits, simulated.
+        face_confidence: mean confidence of the landmarks of a clear face, in float: the scale on which that of another
+            face is read. None where the form has no confidence.
     """
 
     form: str
@@ -100,6 +102,7 @@ class Decode:
     refused: tuple[Mapping[str, str], ...] = ()
     warning: str | None = None
     moved: Mapping[str, float] | None = None
+    face_confidence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class Manifest(BundleManifest):
     """
 
     FORMAT: ClassVar[str] = "npuface-bundle"
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
 
     name: str
     target: str

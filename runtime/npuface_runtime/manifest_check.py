@@ -25,6 +25,7 @@ def inconsistency(manifest: Manifest) -> str | None:
         or _grid(manifest)
         or wrong_colours(pre.mean, pre.std)
         or (None if pre.margin > 0 else "its preprocessing does not have a positive margin")
+        or _confidence(manifest.decode.face_confidence)
         or wrong_record(manifest.placement, manifest.coordinate_shift)
     )
 
@@ -40,6 +41,11 @@ def _sizes(manifest: Manifest) -> str | None:
     if len(maps.scale) != 2 or len(maps.offset) != 2 or min(maps.scale) <= 0:
         return f"the scale and offset of its heatmaps are {maps.scale} and {maps.offset}, not x and y of each"
     return None
+
+
+def _confidence(of_a_face: float | None) -> str | None:
+    fits = of_a_face is None or 0 < of_a_face <= 1
+    return None if fits else f"its confidence of a clear face is {of_a_face}, not above 0 and at most 1"
 
 
 def _grid(manifest: Manifest) -> str | None:

@@ -27,7 +27,7 @@ class Smoothing:
     """
 
     min_cutoff: float = 1.0
-    beta: float = 40.0
+    beta: float = 80.0
     speed_cutoff: float = 2.0
 
     def __post_init__(self) -> None:

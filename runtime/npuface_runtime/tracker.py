@@ -21,7 +21,7 @@ from npuface_runtime.landmarker import Landmarker
 from npuface_runtime.scene import SceneWatch
 from npuface_runtime.smoothing import OneEuro, Smoothing
 from npuface_runtime.tracking import Tracking
-from npuface_runtime.tracks import Track, associate, level_of, next_crop, side_of, tight_box
+from npuface_runtime.tracks import Located, Track, associate, next_crop, side_of, tight_box
 
 Frame = NDArray[np.uint8]
 _MAX_SIDES = 4
@@ -162,23 +162,25 @@ class FaceTracker:
             return True
         before = track.box
         found = self._locate(rgb, self._crop(track))
-        if found is None or not 0.5 < side_of(tight_box(found[0])) / side_of(before) < 2:
+        if found is None or not 0.5 < side_of(tight_box(found.landmarks)) / side_of(before) < 2:
             return False
-        track.found(self._index, *found)
+        track.found(self._index, found)
         return True
 
     def _crop(self, track: Track) -> Crop:
         manifest = self._landmarker.manifest
         return next_crop(track.landmarks, manifest.preprocess.margin, manifest.landmarks.scheme)
 
-    def _locate(self, rgb: Frame, crop: Crop) -> tuple[NDArray[np.float32], NDArray[np.float32] | None] | None:
-        """The landmarks in a crop and their confidence; None where it holds no face."""
+    def _locate(self, rgb: Frame, crop: Crop) -> Located | None:
+        """The landmarks in a crop, and how sure they are; None where it holds no face."""
         if not (_is_inside(crop.x, crop.y, rgb) and crop.side <= _MAX_SIDES * max(rgb.shape[:2])):
             return None
         landmarks, confidence = self._landmarker.locate(rgb, crop)
+        clear = self._landmarker.manifest.decode.face_confidence
+        level = 1.0 if confidence is None or clear is None else float(confidence.mean()) / clear
         x, y = landmarks.mean(axis=0)
-        is_face = _is_inside(x, y, rgb) and level_of(confidence) >= self.tracking.min_confidence
-        return (landmarks, confidence) if is_face else None
+        is_face = _is_inside(x, y, rgb) and level >= self.tracking.min_confidence
+        return Located(landmarks, confidence, level) if is_face else None
 
     def _merge(self) -> None:
         """Of two tracks on one face the older stays."""
@@ -219,8 +221,8 @@ class FaceTracker:
         """The detector sees a face that is followed. Where it is lost or in doubt, it is framed anew."""
         if track.seen < self._index or self._is_doubtful(track):
             again = self._locate(rgb, self._first_crop(sighting))
-            if again is not None and (track.seen < self._index or level_of(again[1]) > track.level):
-                track.found(self._index, *again)
+            if again is not None and (track.seen < self._index or again.level > track.level):
+                track.found(self._index, again)
         if track.seen == self._index:
             track.missed, track.sure, track.score = 0, track.level, sighting.score
 
@@ -228,7 +230,8 @@ class FaceTracker:
         if track.missed < self.tracking.max_missed:
             return False
         is_weak = track.level < 2 * self.tracking.min_confidence or self._is_doubtful(track)
-        return track.confidence is None or is_weak
+        cannot_tell = track.confidence is None or self._landmarker.manifest.decode.face_confidence is None
+        return cannot_tell or is_weak
 
     def _begin(self, rgb: Frame, sighting: Sighting) -> None:
         """Follow a new face, unless there is none or it is followed already."""
@@ -238,7 +241,9 @@ class FaceTracker:
         if found is None:
             return
         smoother = OneEuro(self.tracking.smoothing or Smoothing())
-        track = Track(self._next_id, *found, sighting.score, smoother, self._index, self._index)
+        landmarks, confidence, level = found
+        born = seen = self._index
+        track = Track(self._next_id, landmarks, confidence, sighting.score, level, smoother, born, seen)
         if not any(other.seen == self._index and other.is_same(track) for other in self._tracks):
             self._tracks.append(track)
             self._next_id += 1

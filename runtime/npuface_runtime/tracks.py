@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,14 @@ _MIN_TURN = np.deg2rad(15)
 turned by 10, 20, 30, 45 degrees takes the shipped student's NME from 4.8 % to 4.9, 5.0, 5.5 and 9.0 %."""
 
 
+class Located(NamedTuple):
+    """A face that the network found; see Track."""
+
+    landmarks: NDArray[np.float32]
+    confidence: NDArray[np.float32] | None
+    level: float
+
+
 @dataclass(eq=False)
 class Track:
     """A face that is followed.
@@ -37,6 +46,7 @@ class Track:
         landmarks: [K, 2] in frame pixels, as the network last found them.
         confidence: [K] of them, or None where the decode has none.
         score: the detector's, when it last saw the face.
+        level: how sure the network is of it, 1 for a clear face, and where it cannot tell.
         smoother: of the landmarks.
         born: index of its first frame.
         seen: index of the last frame in which it was found.
@@ -49,6 +59,7 @@ class Track:
     landmarks: NDArray[np.float32]
     confidence: NDArray[np.float32] | None
     score: float
+    level: float
     smoother: OneEuro
     born: int
     seen: int
@@ -61,18 +72,14 @@ class Track:
         self.boxes.append((self.seen, self.box))
 
     @property
-    def level(self) -> float:
-        """How sure the network is of the face: the mean confidence; 1 where the decode has none."""
-        return level_of(self.confidence)
-
-    @property
     def box(self) -> Box:
         """The tight box around the landmarks."""
         return tight_box(self.landmarks)
 
-    def found(self, index: int, landmarks: NDArray[np.float32], confidence: NDArray[np.float32] | None) -> None:
+    def found(self, index: int, where: Located) -> None:
         """The network found it in the frame of that index."""
-        self.landmarks, self.confidence, self.seen = landmarks, confidence, index
+        self.landmarks, self.confidence, self.level = where
+        self.seen = index
         self.boxes.append((index, self.box))
 
     def box_at(self, index: int) -> Box:
@@ -83,11 +90,6 @@ class Track:
         """Whether two tracks follow one face: their landmarks lie on each other."""
         apart = np.linalg.norm(self.landmarks - other.landmarks, axis=1).mean()
         return bool(apart < _SAME_POINTS * max(side_of(self.box), side_of(other.box)))
-
-
-def level_of(confidence: NDArray[np.float32] | None) -> float:
-    """The mean confidence of a face's landmarks; 1 where the decode has none."""
-    return 1.0 if confidence is None else float(confidence.mean())
 
 
 def tight_box(landmarks: NDArray[np.float32]) -> Box:

@@ -161,6 +161,13 @@ def test_a_float_input_is_normalised(compiler: str, tmp_path: Path) -> None:
     assert float(said) == pytest.approx((200 - 110) / 59, abs=1e-5)
 
 
+def test_the_scale_of_confidence_stands_in_it_where_the_decode_has_one() -> None:
+    plain = manifest_for("heatmaps", {"threshold": 0.3})
+    sure = replace(plain, decode=replace(plain.decode, face_confidence=0.4375))
+    assert "#define NPUFACE_FACE_CONFIDENCE 0.4375f\n" in c_header(sure)
+    assert "FACE_CONFIDENCE" not in c_header(plain)
+
+
 def test_no_host_half_is_left_out() -> None:
     assert {finish for finish, _ in CASES} == set(HOST_HALVES)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from npuface_export.choose import BUDGET, by_cost, choose_form, cost_of, form_bytes_out, measure
+from npuface_export.choose import BUDGET, PREFERRED, by_cost, choose_form, cost_of, form_bytes_out, measure
 from npuface_export.decode import FORMS, HeatmapSpec, form_by_name
 from npuface_export.decode.form import Need
 from npuface_export.network import Network
@@ -75,6 +75,18 @@ def test_the_cheapest_form_that_keeps_to_the_budget_is_taken(monkeypatch: pytest
     assert choice.refused == ({"form": "threshold-marginals", "reason": reason},)
 
 
+def test_a_form_that_keeps_to_half_the_budget_is_preferred(monkeypatch: pytest.MonkeyPatch) -> None:
+    registered(monkeypatch, "seed", "relative-threshold")
+    own = network("relative-threshold")
+    moved = measure(form_by_name("seed"), own, EVERYTHING, peaks()).worst
+    choice = choose_form(own, EVERYTHING, peaks(), budget=moved / PREFERRED * 0.9)
+    assert choice.form.name == "relative-threshold"
+    assert choice.refused[0]["reason"].endswith("which a dearer form keeps to")
+    assert choose_form(own, EVERYTHING, peaks(), budget=moved / PREFERRED * 1.1).form.name == "seed"
+    registered(monkeypatch, "seed")
+    assert choose_form(own, EVERYTHING, peaks(), budget=moved / PREFERRED * 0.9).form.name == "seed"
+
+
 def test_a_form_that_eight_bits_ruin_is_refused_with_the_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     registered(monkeypatch, "seed", "host")
     choice = choose_form(network("seed", beta=10.0), EVERYTHING, peaks(), budget=0.5)
@@ -137,7 +149,7 @@ def test_where_every_form_is_over_the_budget_the_nearest_is_named(monkeypatch: p
     nearest = min(worst, key=lambda name: worst[name])
     with pytest.raises(UserError) as caught:
         choose_form(own, EVERYTHING, low)
-    assert caught.value.what == "no decode form keeps drawn within 0.1 heatmap px on everything"
+    assert caught.value.what == f"no decode form keeps drawn within {BUDGET:g} heatmap px on everything"
     assert caught.value.why == f"the nearest is {nearest}, with {worst[nearest]:.2g}"
     assert caught.value.fix == f"force it with --decode {nearest}, or give a larger --max-decode-error"
 

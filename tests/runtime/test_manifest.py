@@ -75,7 +75,7 @@ def _shifted(**more: object) -> Callable[[dict[str, Any]], None]:
 
 BAD = [
     (_set("format", to="zip"), 'does not say "format": "npuface-bundle"'),
-    (_set("version", to=1), "its version is 1, this runtime reads 3"),
+    (_set("version", to=1), "its version is 1, this runtime reads 4"),
     (_set("colour", to="red"), "manifest has an unknown field 'colour'"),
     (_set("input", "shade", to=1), "manifest.input has an unknown field 'shade'"),
     (lambda raw: raw.pop("engine"), "manifest has no field 'engine'"),
@@ -87,6 +87,8 @@ BAD = [
     (_set("preprocess", "margin", to="1.3"), "manifest.preprocess.margin is not of type float"),
     (_set("preprocess", "margin", to=10**400), "manifest.preprocess.margin is not finite"),
     (_set("preprocess", "margin", to=0), "a positive margin"),
+    (_set("decode", "face_confidence", to=0), "its confidence of a clear face is 0.0, not above 0"),
+    (_set("decode", "face_confidence", to=1.5), "its confidence of a clear face is 1.5, not above 0 and at most 1"),
     (_set("preprocess", "std", to=[1, 1, 0]), "three positive deviations"),
     (_set("preprocess", "mean", to=[1, 1]), "three means"),
     (_set("files", to={}), "it names no model file"),

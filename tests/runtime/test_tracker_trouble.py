@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from threading import Event, Thread, Timer
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tiny_models import write_manifest
 from tracked_dots import TOLERANCE, Open, Places, Seer, at, ids, picture
 
 from npuface_runtime import (
@@ -21,6 +24,7 @@ from npuface_runtime import (
     TrackedFace,
     Tracking,
 )
+from npuface_runtime.manifest import FILE_NAME
 
 
 def fade(tracker: FaceTracker, monkeypatch: pytest.MonkeyPatch, share: float | None) -> None:
@@ -80,6 +84,35 @@ def test_without_confidence_the_detector_decides(open_tracker: Open, monkeypatch
     assert face.confidence is None
     seer.places = []
     assert [ids(tracker.track(frame)) for _ in range(4)] == [[0], [0], [], []]
+
+
+def saying(onnx_bundle: Path, folder: Path, face_confidence: float | None) -> Path:
+    """The bundle, with another confidence of a clear face."""
+    raw = json.loads((onnx_bundle / FILE_NAME).read_text())
+    raw["decode"]["face_confidence"] = face_confidence
+    shutil.copytree(onnx_bundle, folder)
+    write_manifest(folder, raw)
+    return folder
+
+
+@pytest.mark.parametrize(("face_confidence", "found"), [(0.8, [0]), (1.0, [])])
+def test_confidence_is_read_on_the_scale_of_the_bundle(
+    onnx_bundle: Path, tmp_path: Path, face_confidence: float, found: list[int]
+) -> None:
+    bundle = saying(onnx_bundle, tmp_path / "bundle", face_confidence)
+    with FaceTracker(bundle, Seer((100, 100)), tracking=Tracking(min_confidence=0.95)) as tracker:
+        assert ids(tracker.track(picture([(100, 100)]))) == found
+
+
+def test_where_the_bundle_does_not_say_how_sure_a_face_is_the_detector_decides(
+    onnx_bundle: Path, tmp_path: Path
+) -> None:
+    seer, frame = Seer((100, 100)), picture([(100, 100)])
+    bundle = saying(onnx_bundle, tmp_path / "bundle", None)
+    with FaceTracker(bundle, seer, tracking=Tracking(detect_every=1, max_missed=3)) as tracker:
+        assert ids(tracker.track(frame)) == [0]
+        seer.places = []
+        assert [ids(tracker.track(frame)) for _ in range(4)] == [[0], [0], [], []]
 
 
 def test_after_an_engine_error_it_goes_on(open_tracker: Open, monkeypatch: pytest.MonkeyPatch) -> None:

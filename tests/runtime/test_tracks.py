@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from npuface_runtime import Smoothing, box_of_points, crop_of_box
 from npuface_runtime.smoothing import OneEuro
-from npuface_runtime.tracks import EYE_CORNERS, Track, associate, level_of, next_crop
+from npuface_runtime.tracks import EYE_CORNERS, Located, Track, associate, next_crop
 from npuface_toolkit.schemes import IBUG_68, WFLW_98
 
 BOXES = [(0.0, 0.0, 100.0, 100.0), (200.0, 0.0, 300.0, 100.0), (0.0, 200.0, 60.0, 260.0)]
 
 
 def track(landmarks: list[list[float]], id: int = 0, index: int = 1) -> Track:
-    return Track(id, np.array(landmarks, np.float32), None, 1.0, OneEuro(Smoothing()), index, index)
+    return Track(id, np.array(landmarks, np.float32), None, 1.0, 1.0, OneEuro(Smoothing()), index, index)
 
 
 @settings(max_examples=60, deadline=None)
@@ -57,15 +57,10 @@ def test_two_tracks_on_one_face_are_one() -> None:
 def test_a_track_remembers_where_it_was() -> None:
     face = track([[0.0, 0.0], [10.0, 10.0]], index=1)
     for index in range(2, 100):
-        face.found(index, face.landmarks + 1, None)
+        face.found(index, Located(face.landmarks + 1, None, 1.0))
     assert face.box_at(99) == face.box == (98.0, 98.0, 108.0, 108.0)
     assert face.box_at(60) == (59.0, 59.0, 69.0, 69.0)
     assert face.box_at(1) == (35.0, 35.0, 45.0, 45.0), "the oldest of 64 that are remembered"
-
-
-def test_a_decode_without_confidence_is_sure() -> None:
-    assert level_of(None) == 1.0
-    assert level_of(np.array([0.2, 0.4], np.float32)) == pytest.approx(0.3)
 
 
 def test_the_eyes_are_the_schemes_own() -> None:

@@ -30,6 +30,8 @@ from npuface_runtime.manifest import (
 
 SIZE, STRIDE, CELLS, POINTS = 64, 4, 16, 2
 MARGIN = 1.3
+CONFIDENCE = 0.8
+"""What stands in the manifest as that of a clear face; dots have 0.85."""
 HEATMAPS, SUMS = "heatmaps", "sums"
 _PICK = np.array([[1, 0, 0], [0, 1, 0]], np.float32).reshape(POINTS, 3, 1, 1)
 
@@ -128,7 +130,7 @@ def write_bundle(
         "preprocess": Preprocess((0.0, 0.0, 0.0), (255.0, 255.0, 255.0), MARGIN),
         "landmarks": Landmarks("dots-2", POINTS),
         "heatmap": HeatmapInfo(CELLS, CELLS, (STRIDE, STRIDE), (1.5, 1.5), output.name),
-        "decode": Decode("host", "heatmaps", {"threshold": 0.3}, POINTS * CELLS * CELLS * 4),
+        "decode": Decode("host", "heatmaps", {"threshold": 0.3}, 4 * POINTS * CELLS**2, face_confidence=CONFIDENCE),
     }
     manifest = Manifest(**(fields | changes))
     write_manifest(folder, manifest.as_json())

@@ -21,7 +21,7 @@ from npuface_runtime.detectors.detector import Box
 from npuface_runtime.geometry import box_of_points, crop_of_box
 from npuface_toolkit.augment import warp
 from npuface_toolkit.checkpoint import load_student
-from npuface_toolkit.objective import decoded
+from npuface_toolkit.objective import confidence, decoded
 from npuface_toolkit.samples import normalise
 from npuface_toolkit.schemes import Scheme, scheme_by_name
 from npuface_toolkit.student import STRIDE
@@ -64,14 +64,19 @@ class Checkpoint:
         self.name, self.scheme = name, scheme_by_name(self._info.scheme)
         self.ours = tuple(range(self.scheme.points))
 
-    @torch.no_grad()
     def points(self, picture: Picture, box: Floats) -> Floats:
         """See Network."""
+        return self.sure_points(picture, box)[0]
+
+    @torch.no_grad()
+    def sure_points(self, picture: Picture, box: Floats) -> tuple[Floats, float]:
+        """Points as Network.points, and their mean confidence; 1 where the decode that it was trained with has none."""
         size = self._info.config.input_size
         crop = crop_of_box(box, self._info.margin)
         cut = torch.from_numpy(warp(picture, crop, size))[None]
-        cells = decoded(self._info, self._student(normalise(cut)).heatmaps)[0].numpy()
-        return crop.to_frame((cells + 0.5) * STRIDE - 0.5, (size, size))
+        heatmaps = self._student(normalise(cut)).heatmaps
+        cells, sure = decoded(self._info, heatmaps)[0].numpy(), confidence(self._info, heatmaps)
+        return crop.to_frame((cells + 0.5) * STRIDE - 0.5, (size, size)), 1.0 if sure is None else sure
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from npuface_export.decode import HeatmapSpec, form_by_name
+from npuface_export.decode.finished import mean_confidence
 from npuface_runtime.errors import UserError
 from npuface_toolkit.checkpoint import StudentInfo, load_student
 from npuface_toolkit.head import HeadOutput
@@ -104,6 +105,14 @@ class _Teacher:
 
 def decoded(info: StudentInfo, heatmaps: Tensor) -> Tensor:
     """Heatmaps [N, K, H, W] of a checkpoint's network, at whatever size -> points [N, K, 2] in cells."""
-    cells = heatmaps.shape[-1]
-    spec = HeatmapSpec(heatmaps.shape[1], cells, cells, info.beta, info.threshold, info.sigma)
-    return form_by_name(info.decode).points(heatmaps, spec)
+    return form_by_name(info.decode).points(heatmaps, _spec(info, heatmaps))
+
+
+def confidence(info: StudentInfo, heatmaps: Tensor) -> float | None:
+    """The mean of what heatmaps [N, K, H, W] of a checkpoint's network show; None where its decode has none."""
+    return mean_confidence(form_by_name(info.decode), _spec(info, heatmaps), heatmaps)
+
+
+def _spec(info: StudentInfo, heatmaps: Tensor) -> HeatmapSpec:
+    points, height, width = heatmaps.shape[1:]
+    return HeatmapSpec(points, height, width, info.beta, info.threshold, info.sigma)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from npuface_export.decode.form import DecodeForm, HeatmapSpec
 from npuface_runtime.host_halves import HOST_HALVES, Maps
@@ -19,3 +23,11 @@ def finished_cells(
     finished = [half.run(output, Maps(spec.points, spec.height, spec.width), params) for output in outputs]
     points, confidence = zip(*finished, strict=True)
     return np.stack(points), np.stack(confidence)
+
+
+def mean_confidence(form: DecodeForm, spec: HeatmapSpec, heatmaps: Tensor) -> float | None:
+    """Of the landmarks that heatmaps [N, C, H, W] show, in float; None where the form has no confidence."""
+    with torch.no_grad():
+        outputs = form.build(spec).eval()(heatmaps)
+    mean = float(finished_cells(form, spec, outputs.numpy())[1].mean())
+    return None if math.isnan(mean) else mean

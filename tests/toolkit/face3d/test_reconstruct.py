@@ -146,7 +146,7 @@ def test_a_photograph_becomes_a_mesh(checkpoint: Path, photo: Path, tmp_path: Pa
     out = tmp_path / "face.ply"
     made = photo_to_mesh(photo, out, str(checkpoint), "student-68", "cascade", None, 2, 24)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["face.codes.safetensors", "face.ply", "face.png"]
-    assert made.faces >= 1
+    assert made.faces == 1, "the cascade has a false alarm there, larger than the face"
     assert abs(made.yaw) < 25
     assert len(trimesh.load_mesh(out).vertices) == made.vertices
     assert cv2.imread(made.turntable).shape[1] == 9 * 192
