@@ -23,7 +23,7 @@ from npuface_export.converters import ModelFiles, Recipe, converter_by_name, tar
 from npuface_export.target import Target, target_by_name
 from npuface_runtime.engines import open_session
 from npuface_runtime.errors import UserError
-from npuface_runtime.face_renderer import run_renderer
+from npuface_runtime.face_renderer import pixels, run_renderer
 from npuface_runtime.ray_encoding import CODE_RANGE, Array, RendererRecord, network_input
 from npuface_runtime.renderer_manifest import RendererManifest
 
@@ -40,7 +40,7 @@ class RendererNetwork:
 
     Attributes:
         name: what the bundle is called.
-        module: in evaluation mode; float32 of the record's input shape -> RGB in 0..1 [1, 3, size, size].
+        module: in evaluation mode; float32 of the record's input shape -> RGB in 0..1, of its output shape.
         record: what the host half needs.
     """
 
@@ -92,7 +92,7 @@ def _parity(network: RendererNetwork, manifest: RendererManifest, model: ModelFi
         for pose in extreme_poses(record):
             entered = network_input(record, pose, drawn_codes(record, random))
             with torch.no_grad():
-                wanted = network.module(torch.from_numpy(entered))[0].permute(1, 2, 0).numpy()
+                wanted = pixels(network.module(torch.from_numpy(entered)).permute(0, 2, 3, 1).numpy())
             worst = max(worst, float(np.abs(run_renderer(manifest, session, entered) - wanted).max()))
     if not worst <= TOLERANCE:
         why = f"a colour differs by {worst:.1e}, over {TOLERANCE:.0e}"
@@ -132,7 +132,7 @@ def quantize_renderer(bundle: Path, out: Path | None = None, recipe: Recipe | No
     calibrating += [network_input(record, pose, drawn_codes(record, random)) for pose in extreme_poses(record)]
     out = out or bundle
     with workspace(out) as folder:
-        source = float_half(manifest, bundle, (3, record.size, record.size))
+        source = float_half(manifest, bundle, record.output_shape[1:])
         converter, chosen = converter_by_name(target.converter), recipe or target_recipe(target)
         made = converter.quantizer(source, calibrating).write(chosen, folder)
         int8 = replace(manifest, precision="int8", input=made.input, outputs=made.outputs)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from npuface_runtime.engines import Session, open_session
 from npuface_runtime.errors import EngineError, UserError
-from npuface_runtime.ray_encoding import network_input
+from npuface_runtime.ray_encoding import SHUFFLE, network_input
 from npuface_runtime.renderer_manifest import RendererManifest
 
 Code = NDArray[np.float32]
@@ -39,6 +39,7 @@ class FaceRenderer:
         """
         self.manifest = RendererManifest.load(bundle)
         files = {r: self.manifest.file(bundle, r) for r in ("model", "weights") if r in self.manifest.files}
+        self._entered: NDArray[np.float32] | None = None
         self._session = open_session(self.manifest.engine, files, threads, [self.manifest.outputs[0].name])
         inside = [(spec.shape, spec.dtype) for spec in (self._session.input, *self._session.outputs)]
         described = [(info.shape, info.dtype) for info in (self.manifest.input, *self.manifest.outputs)]
@@ -62,8 +63,9 @@ class FaceRenderer:
             UserError: the pose is out of range, or the codes do not fit the bundle.
             EngineError: the engine failed.
         """
-        entered = network_input(self.manifest.renderer, (yaw, pitch, roll), codes)
-        return np.asarray(np.rint(run_renderer(self.manifest, self._session, entered) * 255), np.uint8)
+        self._entered = network_input(self.manifest.renderer, (yaw, pitch, roll), codes, self._entered)
+        picture = run_renderer(self.manifest, self._session, self._entered)
+        return np.ascontiguousarray(np.rint(picture * 255), np.uint8)
 
     def close(self) -> None:
         """Let go of the model. Closing twice is harmless."""
@@ -93,11 +95,17 @@ def run_renderer(manifest: RendererManifest, session: Session, entered: NDArray[
         (made,) = session.run(stored.clip(limits.min, limits.max).astype(info.dtype))
     else:
         (made,) = session.run(entered)
-    picture = made.astype(np.float32)
+    picture = made.astype(np.float32, copy=False)
     if not np.isfinite(picture).all():
         why = "the network returned colours that are not finite"
         raise EngineError(f"cannot render with {manifest.name}", why, "check the precision that the engine runs it in")
     if out.scale is not None and out.zero_point is not None:
         picture = (picture - out.zero_point) * np.float32(out.scale)
-    picture = picture[0] if out.layout == "NHWC" else picture[0].transpose(1, 2, 0)
-    return np.asarray(picture.clip(0, 1), np.float32)
+    return pixels(picture if out.layout == "NHWC" else picture.transpose(0, 2, 3, 1)).clip(0, 1)
+
+
+def pixels(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Blocks of pixels [1, n, n, 12] -> the picture [2n, 2n, 3]; see RendererRecord.output_shape."""
+    _, height, width, _ = blocks.shape
+    apart = blocks.reshape(height, width, SHUFFLE, SHUFFLE, 3)
+    return apart.transpose(0, 2, 1, 3, 4).reshape(SHUFFLE * height, SHUFFLE * width, 3)

@@ -18,7 +18,7 @@ class RendererManifest(BundleManifest):
 
     Attributes:
         input: encoded rays (see RendererRecord.input_shape).
-        outputs: one picture, RGB in 0..1.
+        outputs: one picture, RGB in 0..1, in blocks of pixels (see RendererRecord.output_shape).
         renderer: what the host half needs.
         parity: {"max_abs", "poses"}: largest difference of a colour in 0..1 to the plain torch renderer.
         fidelity: {"psnr_db", "min_psnr_db", "poses"}: INT8 against float, on poses that did not
@@ -26,7 +26,7 @@ class RendererManifest(BundleManifest):
     """
 
     FORMAT: ClassVar[str] = "npuface-renderer"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     name: str
     target: str
@@ -66,8 +66,8 @@ class RendererManifest(BundleManifest):
     def _wrong_shapes(self) -> str | None:
         if len(self.outputs) != 1:
             return "a renderer has one output"
-        picture = (1, 3, self.renderer.size, self.renderer.size)
-        for tensor, (n, c, h, w) in ((self.input, self.renderer.input_shape), (self.outputs[0], picture)):
+        shapes = self.renderer.input_shape, self.renderer.output_shape
+        for tensor, (n, c, h, w) in zip((self.input, self.outputs[0]), shapes, strict=True):
             wanted = (n, c, h, w) if tensor.layout == "NCHW" else (n, h, w, c)
             if tensor.shape != wanted:
                 return f"tensor {tensor.name!r} has shape {tensor.shape}, its renderer {wanted}"

@@ -15,14 +15,26 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from npuface_export.compiled import cpu_operators
-from npuface_export.renderer import RendererNetwork, export_renderer, extreme_poses, quantize_renderer
+from npuface_export.renderer import (
+    RendererNetwork,
+    drawn_codes,
+    export_renderer,
+    extreme_poses,
+    quantize_renderer,
+)
 from npuface_export.target import target_by_name
 from npuface_runtime import Landmarker
 from npuface_runtime.errors import EngineError, UserError
 from npuface_runtime.face_renderer import FaceRenderer, run_renderer
-from npuface_runtime.ray_encoding import CODE_RANGE, network_input, wrong_renderer
+from npuface_runtime.ray_encoding import BLOCK, CODE_RANGE, network_input, wrong_renderer
 from npuface_runtime.renderer_manifest import RendererManifest
-from npuface_toolkit.face3d.light_field import LightField, LightFieldConfig, distil, light_field_input
+from npuface_toolkit.face3d.light_field import (
+    LightField,
+    LightFieldConfig,
+    distil,
+    light_field_input,
+    packed_light_field,
+)
 from npuface_toolkit.face3d.packed import PackedRenderer, field_record
 from npuface_toolkit.face3d.pose import Pose, camera_to_world
 from npuface_toolkit.face3d.rays import ray_inputs
@@ -132,10 +144,10 @@ def test_an_operator_that_the_npu_lacks_is_reported(tmp_path: Path) -> None:
 
     class Bilinear(nn.Module):
         def forward(self, entered: Tensor) -> Tensor:
-            small = entered[:, :3, :8, :8].sigmoid()
+            small = entered[:, :12, :8, :8].sigmoid()
             return functional.interpolate(small, scale_factor=4.0, mode="bilinear", align_corners=False)
 
-    record = replace(field_record(GENERATOR, False), samples=6)
+    record = replace(field_record(GENERATOR, False), samples=6, size=64)
     export_renderer(RendererNetwork("b", Bilinear(), record), target_by_name("ethos-u55-256"), tmp_path / "b")
     manifest = quantize_renderer(tmp_path / "b")
     assert cpu_operators(manifest) == ["RESIZE_BILINEAR"]
@@ -147,7 +159,8 @@ def test_a_light_field_learns_its_teacher(tmp_path: Path) -> None:
     field, found = distil(GENERATOR, codes(), config)
     _, before = distil(GENERATOR, codes(), replace(config, steps=1))
     assert found["psnr_db"] > before["psnr_db"] + 5
-    network = RendererNetwork("light", field, field.record())
+    assert field.config.picture_width == GENERATOR.config.width
+    network = RendererNetwork("light", packed_light_field(field), field.record())
     assert wrong_renderer(network.record) is None
     export_renderer(network, target_by_name("onnxruntime-cpu"), tmp_path / "b")
     entered = light_field_input(camera_to_world([Pose(20, 5)]), config.rays)
@@ -155,6 +168,18 @@ def test_a_light_field_learns_its_teacher(tmp_path: Path) -> None:
     with FaceRenderer(tmp_path / "b") as renderer, torch.no_grad():
         wanted = field(entered)[0].permute(1, 2, 0).numpy()
         assert np.abs(renderer.render(20, 5) / 255 - wanted).max() <= 0.5 / 255 + 1e-4
+
+
+@pytest.mark.parametrize("takes_codes", [False, True])
+def test_an_input_written_over_is_that_of_the_new_pose(takes_codes: bool) -> None:
+    record, random = field_record(GENERATOR, takes_codes), np.random.default_rng(0)
+    buffer = None
+    for pose in extreme_poses(record):
+        drawn = drawn_codes(record, random)
+        buffer = network_input(record, pose, drawn, buffer)
+        np.testing.assert_array_equal(buffer, network_input(record, pose, drawn))
+        assert record.input_shape[1] % BLOCK == 0
+        assert np.abs(buffer).max() <= 1
 
 
 def test_poses_at_the_limits_are_compared() -> None:
@@ -237,7 +262,7 @@ def test_colours_that_are_not_finite_are_refused(bundle: Path) -> None:
 
     class Broken:
         def run(self, entered: np.ndarray) -> tuple[np.ndarray]:  # type: ignore[type-arg]
-            return (np.full((1, 3, SHAPE.size, SHAPE.size), np.nan, np.float32),)
+            return (np.full((1, 12, SHAPE.size // 2, SHAPE.size // 2), np.nan, np.float32),)
 
     manifest = RendererManifest.load(bundle)
     with pytest.raises(EngineError, match="not finite"):

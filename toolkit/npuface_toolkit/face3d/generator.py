@@ -111,13 +111,13 @@ class Generator(nn.Module):
         self.field = Field(rays, config.width, config.shape_codes, config.appearance_codes)
         self.compositing = Compositing(rays.samples)
         self.project = nn.Conv2d(config.width, config.width, 1)
-        self.renderer = NeuralRenderer(config.width)
+        self.renderer: nn.Module = NeuralRenderer(config.width)
         self.register_buffer("depths", rays.depths().reshape(1, 1, -1, 1), persistent=False)
 
     def initialise(self) -> None:
         """Draw weights that keep the signal's size, but for those that end in a density, a colour or a picture."""
-        field, renderer = self.field, self.renderer
-        ends = {field.to_density, field.to_colour, renderer.coarse, renderer.smooth, renderer.last}
+        field, last = self.field, self.renderer
+        ends = {field.to_density, field.to_colour, last.coarse, last.smooth, last.last}
         for layer in self.modules():
             if layer not in ends:
                 keep_variance(layer)

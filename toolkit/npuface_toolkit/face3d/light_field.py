@@ -1,19 +1,22 @@
 """A light-field student: whole rays in, a picture out, without marching along them (MobileR2L, Cao et al., CVPR 2023).
 
-It learns one head from the generator that renders it, and costs a fraction of it.
+It learns one head from the generator that renders it, and costs a fraction of it. Its neural renderer starts as the
+teacher's: what is left to learn is what the field gives for a ray.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from npuface_runtime.ray_encoding import RendererRecord, wrong_renderer
+from npuface_toolkit.face3d.block_renderer import BlockRenderer
 from npuface_toolkit.face3d.codes_file import Codes
 from npuface_toolkit.face3d.generator import Generator
 from npuface_toolkit.face3d.initial import keep_variance
@@ -34,18 +37,18 @@ class LightFieldConfig:
     Attributes:
         rays: the teacher's camera; `samples` are the points of a ray that enter.
         width, blocks: channels, and residual blocks of two 1x1 convolutions.
-        picture_width: channels of the enlarging layers.
+        picture_width: channels that its neural renderer takes; `distil` makes it the teacher's.
         poses: how many the teacher renders, drawn evenly within the limits of exported renderers.
         steps, batch, rate: of Adam, on those pictures.
         seed: of weights and poses.
     """
 
     rays: RayConfig
-    width: int = 96
-    blocks: int = 2
-    picture_width: int = 48
+    width: int = 128
+    blocks: int = 4
+    picture_width: int = 64
     poses: int = 1200
-    steps: int = 3000
+    steps: int = 4000
     batch: int = 16
     rate: float = 2e-3
     seed: int = 0
@@ -89,15 +92,8 @@ class LightField(nn.Module):
         self.first = nn.Conv2d(config.rays.channels * config.rays.samples, config.width, 1)
         self.inner = nn.ModuleList(nn.Conv2d(config.width, config.width, 1) for _ in range(2 * config.blocks))
         self.project = nn.Conv2d(config.width, config.picture_width, 1)
-        self.renderer = NeuralRenderer(config.picture_width)
-        for layer in (
-            self.first,
-            *self.inner,
-            self.project,
-            self.renderer.first,
-            self.renderer.second,
-            self.renderer.third,
-        ):
+        self.renderer: nn.Module = NeuralRenderer(config.picture_width)
+        for layer in (self.first, *self.inner, self.project):
             keep_variance(layer)
 
     def forward(self, rays: Tensor) -> Tensor:
@@ -116,6 +112,13 @@ class LightField(nn.Module):
         return self.config.record()
 
 
+def packed_light_field(field: LightField) -> LightField:
+    """A copy as it is exported, which gives blocks of pixels."""
+    packed = deepcopy(field)
+    packed.renderer = BlockRenderer(field.renderer)
+    return packed
+
+
 def light_field_input(rotation: Tensor, rays: RayConfig) -> Tensor:
     """What enters, of cameras with rotations [B, 3, 3]: points of a ray one after another in the channels."""
     encoded = encode(cast(rotation, rays)[0], rays.point_frequencies)
@@ -129,7 +132,8 @@ def distil(generator: Generator, codes: Codes, config: LightFieldConfig) -> tupl
         The light field, and what it came to: PSNR to the teacher on poses that it was not taught, dB, and seconds.
     """
     torch.manual_seed(config.seed)
-    student = LightField(config)
+    student = LightField(replace(config, picture_width=generator.config.width))
+    student.renderer.load_state_dict(generator.renderer.state_dict())
     optimizer = torch.optim.Adam(student.parameters(), config.rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine(step, config.steps, 0.02))
     random = torch.Generator().manual_seed(config.seed)

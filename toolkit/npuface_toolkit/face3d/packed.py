@@ -6,8 +6,10 @@ from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from npuface_runtime.ray_encoding import CODE_RANGE, RendererRecord
+from npuface_runtime.ray_encoding import BLOCK, CODE_RANGE, RendererRecord
+from npuface_toolkit.face3d.block_renderer import BlockRenderer
 from npuface_toolkit.face3d.generator import Generator
 
 MAX_YAW, MAX_PITCH, MAX_ROLL = 45.0, 20.0, 30.0
@@ -52,16 +54,21 @@ class PackedRenderer(nn.Module):
         super().__init__()
         self.generator = deepcopy(generator)
         self.takes_codes = codes is None
+        field = self.generator.field
         if codes:
-            self.generator.field.bake(*codes)
+            field.bake(*codes)
+        for layer in (field.point, field.point_again, field.plate, field.view):
+            _fill_block(layer)
+        self.generator.renderer = BlockRenderer(generator.renderer)
 
     def forward(self, entered: Tensor) -> Tensor:
-        """[1, 6L + 1, S + 2 or S + 3, R] as RendererRecord.input_shape says -> RGB in 0..1 [1, 3, n, n]."""
+        """As RendererRecord.input_shape says -> RGB in 0..1 as output_shape says."""
         config, rays = self.generator.config, self.generator.config.rays
         samples, channels = rays.samples, rays.channels
-        pe_x, mask = entered[:, :channels, :samples], entered[:, channels : channels + 1, :samples]
-        pe_bg = entered[:, :channels, samples : samples + 1]
-        pe_d = entered[:, : rays.direction_channels, samples + 1 : samples + 2]
+        field, mask = self.generator.field, entered[:, channels : channels + 1, :samples]
+        pe_x = entered[:, : field.point.in_channels, :samples]
+        pe_bg = entered[:, : field.plate.in_channels, samples : samples + 1]
+        pe_d = entered[:, : field.view.in_channels, samples + 1 : samples + 2]
         zs = za = None
         if self.takes_codes:
             row = entered[:, :, samples + 2 : samples + 3] * CODE_RANGE
@@ -69,3 +76,15 @@ class PackedRenderer(nn.Module):
             za = row[:, : config.appearance_codes, :, 1:2]
         picture: Tensor = self.generator(pe_x, pe_d, pe_bg, mask, zs, za)
         return picture
+
+
+@torch.no_grad()
+def _fill_block(layer: nn.Conv2d) -> None:
+    """Let a convolution take whole blocks of channels, those that were not there with zero weights.
+
+    ONNX Runtime computes in blocks of 16, and falls back to slower kernels, with a change of layout before and behind
+    them, where one is not full.
+    """
+    missing = -layer.in_channels % BLOCK
+    layer.weight = nn.Parameter(functional.pad(layer.weight, (0, 0, 0, 0, 0, missing)))
+    layer.in_channels += missing

@@ -14,7 +14,7 @@ from npuface_toolkit.checkpoint import checkpoint_format, find_checkpoint, read_
 from npuface_toolkit.face3d.codes_file import load_codes
 from npuface_toolkit.face3d.face3d_checkpoint import FORMAT as FACE3D
 from npuface_toolkit.face3d.face3d_checkpoint import load_face3d
-from npuface_toolkit.face3d.light_field import LightField, LightFieldConfig
+from npuface_toolkit.face3d.light_field import LightField, LightFieldConfig, packed_light_field
 from npuface_toolkit.face3d.packed import PackedRenderer, field_record
 from npuface_toolkit.tensors_file import write_tensors
 
@@ -42,7 +42,7 @@ def renderer_network(name: str, codes: Path | None) -> RendererNetwork:
         if codes is not None:
             raise UserError(f"cannot export {name} like that", "a light field holds one head", "leave --codes out")
         field = load_light_field(path)
-        return RendererNetwork(path.stem, field, field.record())
+        return RendererNetwork(path.stem, packed_light_field(field), field.record())
     generator = load_face3d(name).generator
     baked = load_codes(codes, generator.config) if codes else None
     return RendererNetwork(path.stem, PackedRenderer(generator, baked), field_record(generator, baked is None))
