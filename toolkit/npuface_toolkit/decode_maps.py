@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from npuface_benchmarks.decode_table import NetworkMaps
 from npuface_export.choose import own_points
-from npuface_export.foreign.network import foreign_network
+from npuface_export.foreign.network import ForeignOptions, foreign_network
 from npuface_export.network import Network
 from npuface_export.photograph import photograph
 from npuface_runtime.detectors import open_detector
@@ -55,10 +57,29 @@ def measured_network(model: str) -> Network:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(what, f"it is not TOML ({error})", "see npuface forms --help") from None
     file = described.pop("model", None)
-    options = read_options(file, described) if isinstance(file, str) else None
+    options = read_options(file, _texts(what, described)) if isinstance(file, str) else None
     if options is None:
         raise UserError(what, "it names no .onnx model", 'give its path as model = "network.onnx"')
     return foreign_network(path.parent / file, options)
+
+
+def _texts(what: str, described: Mapping[str, Any]) -> dict[str, str]:
+    """A description's values as the command line has them; three numbers may be a list.
+
+    Raises:
+        UserError: a key is no option, or a value no text, number or list of them.
+    """
+    options = {field.name.replace("_", "-") for field in fields(ForeignOptions)}
+    texts = {}
+    for name, value in described.items():
+        parts = value if isinstance(value, list) else [value]
+        if name.replace("_", "-") not in options:
+            why = f"{name} is no option of npuface export"
+            raise UserError(what, why, "see npuface export --help; npuface evaluate has descriptions of its own")
+        if not parts or not all(isinstance(part, str | int | float) for part in parts):
+            raise UserError(what, f"{name} is neither text nor numbers", "write it as for npuface export")
+        texts[name] = ",".join(map(str, parts))
+    return texts
 
 
 def network_maps(network: Network, data: Sequence[str]) -> list[NetworkMaps]:
