@@ -44,8 +44,10 @@ def test_an_unknown_form_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
         ("beta = '20'", "it names no .onnx model"),
         ("model = 'student-68'", "it names no .onnx model"),
         ("model = 'x.onnx'\ndecoder = 'heatmaps'", "decoder is no option of npuface export"),
-        ("model = 'x.onnx'\nmean = [{}]", "mean is neither text nor numbers"),
+        ("model = 'x.onnx'\nmean = [{}]", "mean is [{}]"),
         ("model = 'x.onnx'\nmean = [1, 2]", "it is not 3 numbers"),
+        ("model = 'x.onnx'\nmargin = 'wide'", "margin is 'wide'"),
+        ("model = 'x.onnx'\nmean = 127.5\nmargin = 1.2", "there is no such file"),
     ],
 )
 def test_a_description_that_describes_no_model(tmp_path: Path, text: str | None, reason: str) -> None:

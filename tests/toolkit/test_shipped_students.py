@@ -13,8 +13,8 @@ from npuface_toolkit.faces import read_faces
 from npuface_toolkit.metrics import face_errors
 from npuface_toolkit.model_card import model_card
 
-WILD = {"student-68": 0.08}
-"""NME that a student must keep to on every fourth of the WFLW faces; one of p1 alone has 9 %."""
+WILD = {"student-68": 0.08, "light-68": 0.085}
+"""NME that a student must keep to on every fourth of the WFLW faces; a full one of p1 alone has 9 %."""
 
 
 @pytest.mark.parametrize("name", WILD)

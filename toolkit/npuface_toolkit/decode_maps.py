@@ -57,29 +57,31 @@ def measured_network(model: str) -> Network:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(what, f"it is not TOML ({error})", "see npuface forms --help") from None
     file = described.pop("model", None)
-    options = read_options(file, _texts(what, described)) if isinstance(file, str) else None
+    options = read_options(file, _as_given(what, described)) if isinstance(file, str) else None
     if options is None:
         raise UserError(what, "it names no .onnx model", 'give its path as model = "network.onnx"')
     return foreign_network(path.parent / file, options)
 
 
-def _texts(what: str, described: Mapping[str, Any]) -> dict[str, str]:
-    """A description's values as the command line has them; three numbers may be a list.
+def _as_given(what: str, described: Mapping[str, Any]) -> dict[str, Any]:
+    """A description's values as the command line gives them: a number for the margin, text for the others. Three
+    numbers may be a list.
 
     Raises:
         UserError: a key is no option, or a value no text, number or list of them.
     """
     options = {field.name.replace("_", "-") for field in fields(ForeignOptions)}
-    texts = {}
+    given: dict[str, Any] = {}
     for name, value in described.items():
         parts = value if isinstance(value, list) else [value]
         if name.replace("_", "-") not in options:
             why = f"{name} is no option of npuface export"
             raise UserError(what, why, "see npuface export --help; npuface evaluate has descriptions of its own")
-        if not parts or not all(isinstance(part, str | int | float) for part in parts):
-            raise UserError(what, f"{name} is neither text nor numbers", "write it as for npuface export")
-        texts[name] = ",".join(map(str, parts))
-    return texts
+        wanted = (int, float) if name == "margin" else (int, float, str)
+        if not parts or not all(isinstance(part, wanted) for part in parts) or (name == "margin" and len(parts) > 1):
+            raise UserError(what, f"{name} is {value!r}", "write it as for npuface export")
+        given[name] = parts[0] if name == "margin" else ",".join(map(str, parts))
+    return given
 
 
 def network_maps(network: Network, data: Sequence[str]) -> list[NetworkMaps]:
