@@ -37,9 +37,9 @@ nowhere taken for latency. Measured with
 
     npuface matrix --model student-68 --model ... --calibration pictures/ --out docs
 
-`student-68` and `light-68` are the students that ship, `openseeface` the network of OpenSeeFace as its authors publish it
-(`--model FILE.toml`). `high-resolution-68` is of HRNet's kind, trained by `npuface train --config high-resolution-68`
-in one pass over the faces: its peaks are faint, and INT8 moves them far.
+`student-68` and `light-68` are the students that ship, `openseeface` is the network of OpenSeeFace as its authors
+publish it (`--model FILE.toml`). `high-resolution-68` is of HRNet's kind, trained by `npuface train --config
+high-resolution-68` in one pass over the faces: its peaks are faint, and INT8 moves them far.
 """
 
 

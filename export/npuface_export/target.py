@@ -104,6 +104,8 @@ class Target:
         operators: by ONNX name; None means that the engine runs every ONNX operator we emit.
         operators_from: whose list that is, where targets of a family share it.
         decode_type: of the decode where it runs best there (see Recipe.decode); the converter's own choice without it.
+        channel_block: channels that its kernels compute together, where a layer with a rest of them is much slower: the
+            renderer fills its blocks with zeros.
         device: the engine that opens the bundle on the device, where that is another than the one that stands in for
             it on a host.
         note: what a user should know of it, such as that it is experimental.
@@ -123,6 +125,7 @@ class Target:
     operators: Mapping[str, OperatorLimit] | None = None
     operators_from: str | None = None
     decode_type: str | None = None
+    channel_block: int = 1
     device: DeviceEngine | None = None
     note: str | None = None
     cost: Cost = field(default_factory=Cost)

@@ -76,7 +76,7 @@ class RendererRecord:
 
         A field: rows 0..S-1 are the encoded samples with the mask as channel 6L, row S the plate, row S + 1 the view,
         row S + 2 the codes where they enter, one in each of its first columns; what they do not fill is zero.
-        Channels are a multiple of 16, which engines compute in blocks of.
+        Channels are a multiple of 16: kernels that compute in blocks of as many find them whole.
         A light field: one row, the encodings of all points of a ray.
         """
         rays, channels = self.grid**2, 6 * self.point_frequencies

@@ -22,7 +22,7 @@ from npuface_export.renderer import (
     extreme_poses,
     quantize_renderer,
 )
-from npuface_export.target import target_by_name
+from npuface_export.target import target_by_name, targets
 from npuface_runtime import Landmarker
 from npuface_runtime.errors import EngineError, UserError
 from npuface_runtime.face_renderer import FaceRenderer, run_renderer
@@ -93,6 +93,15 @@ def test_the_head_can_enter_with_every_picture(tmp_path: Path) -> None:
             renderer.render(0, codes=(vectors[0] * np.nan, vectors[1]))
         with pytest.raises(UserError, match=r"one is 4\.1 in size, the network takes -4 to 4"):
             renderer.render(0, codes=(vectors[0], np.full_like(vectors[1], -4.1)))
+
+
+@pytest.mark.parametrize("block", sorted({target.channel_block for target in targets().values()}))
+def test_filled_blocks_change_nothing(block: int) -> None:
+    assert BLOCK % block == 0
+    entered = torch.from_numpy(network_input(field_record(GENERATOR, False), (30.0, -10.0, 0.0)))
+    with torch.no_grad():
+        filled = PackedRenderer(GENERATOR, codes(), block)(entered)
+        assert float((filled - PackedRenderer(GENERATOR, codes())(entered)).abs().max()) <= 1e-5
 
 
 def test_the_box_mask_matters_at_the_edge() -> None:

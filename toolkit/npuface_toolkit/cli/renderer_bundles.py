@@ -23,7 +23,7 @@ def export(name: str, part: str | None, target: Target, out: Path, codes: Path |
     if part != "renderer":
         why = "it is a 3D model, of which the renderer is exported" if part is None else f"it has no part {part!r}"
         raise UserError(f"cannot export {name}", why, "add --part renderer")
-    return export_renderer(renderer_network(name, codes), target, out)
+    return export_renderer(renderer_network(name, codes, target), target, out)
 
 
 def quantize(result: Output, bundle: Path, out: Path | None, recipe: Path | None, allow_cpu: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from npuface_runtime.ray_encoding import BLOCK, CODE_RANGE, RendererRecord
+from npuface_runtime.ray_encoding import CODE_RANGE, RendererRecord
 from npuface_toolkit.face3d.block_renderer import BlockRenderer
 from npuface_toolkit.face3d.generator import Generator
 
@@ -48,9 +48,10 @@ class PackedRenderer(nn.Module):
     Args:
         generator: in evaluation mode.
         codes: Zs and Za [1, Z, 1, 1], which become constants (a baked identity); None lets them enter.
+        channel_block: see npuface_export.target.Target.
     """
 
-    def __init__(self, generator: Generator, codes: tuple[Tensor, Tensor] | None) -> None:
+    def __init__(self, generator: Generator, codes: tuple[Tensor, Tensor] | None, channel_block: int = 1) -> None:
         super().__init__()
         self.generator = deepcopy(generator)
         self.takes_codes = codes is None
@@ -58,7 +59,7 @@ class PackedRenderer(nn.Module):
         if codes:
             field.bake(*codes)
         for layer in (field.point, field.point_again, field.plate, field.view):
-            _fill_block(layer)
+            _fill_block(layer, channel_block)
         self.generator.renderer = BlockRenderer(generator.renderer)
 
     def forward(self, entered: Tensor) -> Tensor:
@@ -79,12 +80,8 @@ class PackedRenderer(nn.Module):
 
 
 @torch.no_grad()
-def _fill_block(layer: nn.Conv2d) -> None:
-    """Let a convolution take whole blocks of channels, those that were not there with zero weights.
-
-    ONNX Runtime computes in blocks of 16, and falls back to slower kernels, with a change of layout before and behind
-    them, where one is not full.
-    """
-    missing = -layer.in_channels % BLOCK
+def _fill_block(layer: nn.Conv2d, block: int) -> None:
+    """Let a convolution take whole blocks of the channels that enter, those that are not its own with zero weights."""
+    missing = -layer.in_channels % block
     layer.weight = nn.Parameter(functional.pad(layer.weight, (0, 0, 0, 0, 0, missing)))
     layer.in_channels += missing

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from npuface_export.renderer import RendererNetwork, export_renderer, quantize_renderer
-from npuface_export.target import target_by_name
+from npuface_export.target import Target, target_by_name
 from npuface_runtime.errors import UserError
 from npuface_runtime.face_renderer import FaceRenderer
 from npuface_toolkit.face3d.codes_file import load_codes
@@ -59,21 +59,22 @@ def bench_renderers(model: str, codes: Path, light_field: Path | None, target: s
     Raises:
         UserError: a checkpoint or the codes cannot be used, or the target is an NPU, whose times a host cannot tell.
     """
-    if target_by_name(target).is_npu:
+    chosen = target_by_name(target)
+    if chosen.is_npu:
         why = "it is an NPU, and what emulates it here tells nothing of its times"
         raise UserError(
             f"cannot time renderers for {target}", why, "give a CPU target; npuface quantize shows estimates"
         )
     generator = load_face3d(model).generator
     zs, za = load_codes(codes, generator.config)
-    networks = {"exported": renderer_network(model, codes)}
+    networks = {"exported": renderer_network(model, codes, chosen)}
     if light_field is not None:
-        networks["light field"] = renderer_network(str(light_field), None)
+        networks["light field"] = renderer_network(str(light_field), None, chosen)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            bundles = _bundles(networks, target, Path(folder))
+            bundles = _bundles(networks, chosen, Path(folder))
             opened = {name: FaceRenderer(bundle, 1) for name, bundle in bundles.items()}
             ways: dict[str, Render] = {"plain torch": lambda pose: render_poses(generator, zs, za, [pose])[0]}
             ways |= {name: _by(renderer) for name, renderer in opened.items()}
@@ -85,13 +86,13 @@ def bench_renderers(model: str, codes: Path, light_field: Path | None, target: s
         torch.set_num_threads(before)
 
 
-def _bundles(networks: dict[str, RendererNetwork], target: str, folder: Path) -> dict[str, Path]:
+def _bundles(networks: dict[str, RendererNetwork], target: Target, folder: Path) -> dict[str, Path]:
     made: dict[str, Path] = {}
     for name, network in networks.items():
         exact, int8 = folder / f"{name}-float", folder / f"{name}-int8"
-        export_renderer(network, target_by_name(target), exact)
+        export_renderer(network, target, exact)
         quantize_renderer(exact, int8)
-        made |= {f"{name}, float, {target}": exact, f"{name}, INT8, {target}": int8}
+        made |= {f"{name}, float, {target.name}": exact, f"{name}, INT8, {target.name}": int8}
     return made
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from npuface_export.renderer import RendererNetwork
+from npuface_export.target import Target
 from npuface_runtime.errors import UserError
 from npuface_runtime.plain import build
 from npuface_toolkit.checkpoint import checkpoint_format, find_checkpoint, read_weights
@@ -27,12 +28,13 @@ def is_renderer_checkpoint(name: str) -> bool:
     return not name.endswith(".onnx") and checkpoint_format(find_checkpoint(name)) in FORMATS
 
 
-def renderer_network(name: str, codes: Path | None) -> RendererNetwork:
+def renderer_network(name: str, codes: Path | None, target: Target) -> RendererNetwork:
     """The renderer of a checkpoint.
 
     Args:
         name: a 3D model, or a light field.
         codes: of the head that is baked into a 3D model; None lets codes enter.
+        target: what it is laid out for.
 
     Raises:
         UserError: the checkpoint or the codes cannot be used, or a light field is given codes.
@@ -45,7 +47,8 @@ def renderer_network(name: str, codes: Path | None) -> RendererNetwork:
         return RendererNetwork(path.stem, packed_light_field(field), field.record())
     generator = load_face3d(name).generator
     baked = load_codes(codes, generator.config) if codes else None
-    return RendererNetwork(path.stem, PackedRenderer(generator, baked), field_record(generator, baked is None))
+    packed = PackedRenderer(generator, baked, target.channel_block)
+    return RendererNetwork(path.stem, packed, field_record(generator, baked is None))
 
 
 def save_light_field(path: Path, field: LightField, facts: dict[str, Any]) -> None:
