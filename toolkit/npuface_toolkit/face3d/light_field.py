@@ -45,7 +45,7 @@ class LightFieldConfig:
 
     rays: RayConfig
     width: int = 128
-    blocks: int = 4
+    blocks: int = 2
     picture_width: int = 64
     poses: int = 1200
     steps: int = 4000
