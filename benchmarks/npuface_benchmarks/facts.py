@@ -75,7 +75,8 @@ def machine_facts(record: Record) -> dict[str, str]:
     """Where and how it was measured, in words."""
     machine = record.machine
     height, width = record.frame
-    detection = f"{number(record.detection.median_ms)} ms, p95 {number(record.detection.p95_ms)} ms"
+    spreads = (record.capture, record.detection)
+    capture, detection = (f"{number(spread.median_ms)} ms, p95 {number(spread.p95_ms)} ms" for spread in spreads)
     facts = {
         "CPU": f"{machine.cpu}, {machine.cores} cores",
         "System": f"{machine.os}, Python {machine.python}",
@@ -85,6 +86,7 @@ def machine_facts(record: Record) -> dict[str, str]:
         "Runs": f"{record.runs} of each way after {record.warmup} untimed, taking turns",
         "CPU softargmax": f"numpy, float32, beta {record.beta:g}",
         "Picture": f"{width} x {height} pixels",
+        "Taking the frame": f"{capture}: out of JPEG, as USB cameras send it; in no other figure",
         "Finding the face": f"{detection}; in no other figure",
         "Measured at": record.created,
     }

@@ -11,7 +11,7 @@ from npuface_runtime.errors import UserError
 from npuface_runtime.plain import build, parse_json
 
 FORMAT = "npuface-benchmark"
-VERSION = 4
+VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,8 @@ class Record:
         machine: where it ran.
         frame: height and width of the picture.
         box: x0, y0, x1, y1 of the face in frame pixels, as the detector framed it.
-        detection: time to find it; in no other figure.
+        capture: time to unpack the frame from JPEG, as USB cameras send it; in no other figure.
+        detection: time to find the face; in no other figure.
         runs, warmup: timed runs of each way, and untimed ones before them.
         beta: inverse temperature of the softargmax in numpy.
         threads: numbers of threads that were measured.
@@ -259,6 +260,7 @@ class Record:
     machine: Machine
     frame: tuple[int, ...]
     box: tuple[float, ...]
+    capture: Spread
     detection: Spread
     runs: int
     warmup: int

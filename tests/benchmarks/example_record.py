@@ -95,6 +95,7 @@ def record(*results: BundleResult, peers: tuple[PeerResult, ...] = (), accuracy:
         machine=Machine("Some CPU", 2, "Linux-6.1", "3.11.7", 0.25, {"npuface": "0.1.0", "numpy": "2.4.6"}),
         frame=(512, 512),
         box=(170.0, 60.0, 280.0, 190.0),
+        capture=Spread(2.5, 2.25, 2.75, 3.0, 3.5),
         detection=Spread(24.5, 24.0, 25.5, 30.25, 31.0),
         runs=30,
         warmup=5,

@@ -85,6 +85,7 @@ def test_both_ways_are_timed_stage_by_stage(found: Record) -> None:
         timing = result.timings[0]
         assert timing.ratio == timing.heatmaps.total.median_ms / timing.coordinates.total.median_ms
     assert found.detection.median_ms > 0
+    assert 0 < found.capture.median_ms <= found.capture.p95_ms
 
 
 def test_the_two_forms_stand_side_by_side_with_their_bytes(found: Record) -> None:

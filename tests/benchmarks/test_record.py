@@ -21,7 +21,7 @@ def test_round_trip_keeps_every_value() -> None:
 def test_json_says_what_each_number_is() -> None:
     raw = json.loads(record().to_text())
     assert raw["format"] == "npuface-benchmark"
-    assert raw["version"] == 4
+    assert raw["version"] == 5
     assert [result["kind"] for result in raw["results"]] == [EMULATED, EMULATED, MEASURED, MEASURED]
     assert raw["results"][0]["estimate"]["kind"] == ESTIMATED
     assert raw["numbers"]["NPU milliseconds"].startswith(ESTIMATED)
