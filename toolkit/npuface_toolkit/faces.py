@@ -150,11 +150,11 @@ _READERS: dict[str, Callable[[Path, Path], list[Face]]] = {
 }
 
 
-def read_faces(source: str) -> tuple[list[Face], Scheme]:
-    """The faces that `FORMAT:FILE[:PICTURES_DIR]` names, and their landmark scheme.
+def source_files(source: str) -> tuple[str, Path, Path]:
+    """What `FORMAT:FILE[:PICTURES_DIR]` names: the format, the file, and the folder of the pictures.
 
     Raises:
-        UserError: the text, the file, a picture or a label is wrong; the message names it.
+        UserError: the text is wrong, or there is no such file.
     """
     form, _, rest = source.partition(":")
     if form not in _READERS or not rest:
@@ -167,9 +167,17 @@ def read_faces(source: str) -> tuple[list[Face], Scheme]:
     file = Path(name)
     if not file.is_file():
         raise UserError(f"cannot read the data {source!r}", f"there is no file {file}", "check the path")
-    pictures = (
-        Path(folder) if folder else (file.parent / "images" if (file.parent / "images").is_dir() else file.parent)
-    )
+    beside = file.parent / "images"
+    return form, file, Path(folder) if folder else (beside if beside.is_dir() else file.parent)
+
+
+def read_faces(source: str) -> tuple[list[Face], Scheme]:
+    """The faces that `FORMAT:FILE[:PICTURES_DIR]` names, and their landmark scheme.
+
+    Raises:
+        UserError: the text, the file, a picture or a label is wrong; the message names it.
+    """
+    form, file, pictures = source_files(source)
     try:
         faces = _READERS[form](file, pictures)
     except UnicodeDecodeError:

@@ -180,7 +180,7 @@ def _agreed(picture: Picture, box: Floats, network: Network, scheme: Scheme) -> 
     centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
     answers = np.stack(
         [
-            _answer(picture, np.concatenate([centre - half * size, centre + half * size]), network, scheme, mirrored)
+            answer(picture, np.concatenate([centre - half * size, centre + half * size]), network, scheme, mirrored)
             for size in _CROPS
             for mirrored in (False, True)
         ]
@@ -194,15 +194,16 @@ def _agreed(picture: Picture, box: Floats, network: Network, scheme: Scheme) -> 
     return (median, spread) if eyes >= _LEAST_EYES and spread <= _SPREAD else None
 
 
-def _answer(picture: Picture, box: Floats, network: Network, scheme: Scheme, mirrored: bool) -> Floats:
-    """One answer [K, 2] in the picture, NaN for points that the network lacks."""
-    answer = np.full((scheme.points, 2), np.nan, np.float32)
+def answer(picture: Picture, box: Floats, network: Network, scheme: Scheme, mirrored: bool) -> Floats:
+    """One answer of a network about the face in a box of an RGB picture, on request from the picture's mirror image:
+    [K, 2] in the picture, NaN for points that it lacks."""
+    given = np.full((scheme.points, 2), np.nan, np.float32)
     if not mirrored:
-        answer[list(network.ours)] = network.points(picture, box)
-        return answer
+        given[list(network.ours)] = network.points(picture, box)
+        return given
     last = picture.shape[1] - 1
     turned = np.array([last - box[2], box[1], last - box[0], box[3]], np.float32)
     found = network.points(picture[:, ::-1], turned)
     found[:, 0] = last - found[:, 0]
-    answer[[scheme.flip[point] for point in network.ours]] = found
-    return answer
+    given[[scheme.flip[point] for point in network.ours]] = found
+    return given

@@ -1,0 +1,153 @@
+"""Labels that all lie beside what they label by the same way: found with a network that knows faces, and moved back.
+
+Points that a program has set, or that went through a cropping tool, are often shifted: by a pixel that one counts from
+0 and the next from 1, by half a cell of the heatmap that they were read from. A network that learns from pictures and
+their mirror images cannot learn such a shift along x: it learns to be unsure, and NME counts the shift as its error.
+
+The answers of the network here to the picture and to its mirror image are averaged, so that they have no shift along x
+of their own, whatever it learned. Along y nothing guards against that: ask one that learned from other labels.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import theilslopes
+
+from npuface_runtime.errors import UserError
+from npuface_runtime.geometry import box_of_points
+from npuface_toolkit.faces import Face, read_faces, read_picture, source_files
+from npuface_toolkit.labelling import Source, answer
+from npuface_toolkit.schemes import Scheme
+
+Floats = NDArray[np.float32]
+
+_FEWEST = 50
+"""Faces below which a shift of a few percent of a face does not stand out from the labels' noise."""
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """A CSV of points: its name, the folder of its pictures, its faces."""
+
+    name: str
+    pictures: Path
+    faces: list[Face]
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How far labels lie right of and below what they label.
+
+    Attributes:
+        pixels: (x, y), of the picture, whatever the face's size.
+        share: (x, y), of the distance of the outer eye corners, added to it.
+    """
+
+    pixels: tuple[float, float]
+    share: tuple[float, float]
+
+    def at(self, eyes: NDArray[np.floating] | float) -> NDArray[np.float64]:
+        """The shift [..., 2] in pixels of faces with that distance [...] between the outer eye corners."""
+        slope = np.multiply.outer(np.asarray(eyes, np.float64), np.array(self.share))
+        return np.asarray(self.pixels + slope, np.float64)
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """Labels less what a network says.
+
+    Attributes:
+        apart: [N, points, 2] in pixels, over the points that it gives.
+        eyes: distance of the labels' outer eye corners [N] in pixels.
+    """
+
+    apart: NDArray[np.float64]
+    eyes: NDArray[np.float64]
+
+    def nme(self, shift: Shift | None = None) -> float:
+        """Mean distance of the labels, moved back by a shift, from what was said, over that of the eye corners."""
+        moved = self.apart if shift is None else self.apart - shift.at(self.eyes)[:, None]
+        return float((np.linalg.norm(moved, axis=-1).mean(axis=1) / self.eyes).mean())
+
+
+def residuals(faces: Sequence[Face], source: Source, scheme: Scheme) -> Residuals:
+    """Ask a network about labelled faces, each in the box of its labels.
+
+    Args:
+        source: whom to ask, and which of its points count; its trust plays no part.
+
+    Raises:
+        UserError: a picture cannot be read, none of the points is one that it gives, or the eye corners coincide.
+    """
+    counted = sorted(set(source.network.ours) & set(source.points or source.network.ours))
+    if not counted:
+        raise UserError(f"cannot ask {source.network.name}", "it gives none of the points named", "name points it has")
+    left, right = scheme.eye_corners
+    apart = np.zeros((len(faces), len(counted), 2))
+    eyes = np.zeros(len(faces))
+    for number, face in enumerate(faces):
+        picture, box = read_picture(face.picture), box_of_points(face.points)
+        seen = [answer(picture, box, source.network, scheme, mirrored)[counted] for mirrored in (False, True)]
+        apart[number] = face.points[counted] - np.mean(seen, axis=0)
+        eyes[number] = np.linalg.norm(face.points[left] - face.points[right])
+        if eyes[number] == 0:
+            raise UserError(f"{face.picture.name}: bad points", "its outer eye corners coincide", "remove the face")
+    return Residuals(apart, eyes)
+
+
+def fit_shift(found: Residuals) -> Shift:
+    """The shift of labels over the faces' size, by the estimator of Theil and Sen, the median slope of the lines
+    through two faces, which a fifth of wrong labels hardly moves.
+
+    Raises:
+        UserError: the faces are too few.
+    """
+    if len(found.eyes) < _FEWEST:
+        why = f"{len(found.eyes)} faces are too few to tell a shift from noise"
+        raise UserError("cannot find how far the labels are shifted", why, f"give {_FEWEST} faces or more")
+    mean = found.apart.mean(axis=1)
+    lines = [theilslopes(mean[:, axis], found.eyes) for axis in (0, 1)]
+    x, y = ((float(line.intercept), float(line.slope)) for line in lines)
+    return Shift((x[0], y[0]), (x[1], y[1]))
+
+
+def open_labels(sources: Sequence[str]) -> tuple[list[LabelFile], Scheme]:
+    """Data of the format `points`, whose files can be written anew.
+
+    Raises:
+        UserError: one cannot be read or has another format or scheme, or two files have one name.
+    """
+    files: list[LabelFile] = []
+    schemes: dict[str, Scheme] = {}
+    for source in sources:
+        form, file, pictures = source_files(source)
+        faces, scheme = read_faces(source)
+        if form != "points":
+            why = f"its format is {form}, and only points are written again"
+            raise UserError(f"cannot move the labels of {file}", why, "write it as points: name, x0, y0, x1, y1, ...")
+        if file.name in [other.name for other in files]:
+            raise UserError(f"cannot move the labels of {file}", "two files have that name", "rename one of them")
+        files.append(LabelFile(file.name, pictures, faces))
+        schemes[scheme.name] = scheme
+    if len(schemes) != 1:
+        raise UserError("cannot mix the data", f"it has the schemes {', '.join(schemes)}", "give data of one scheme")
+    return files, next(iter(schemes.values()))
+
+
+def moved_back(labels: LabelFile, scheme: Scheme, shift: Shift) -> str:
+    """A file's labels moved back, as the text of a CSV like it."""
+    left, right = scheme.eye_corners
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    for face in labels.faces:
+        points = face.points - shift.at(float(np.linalg.norm(face.points[left] - face.points[right])))
+        name = face.picture.relative_to(labels.pictures).as_posix()
+        rows.writerow([name, *(f"{value:.2f}" for value in points.ravel())])
+    return text.getvalue()
