@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "evaluate": ("--data", "--held-out", "--without-jaw", "--json"),
     "train": ("--data", "--out", "--config", "--start", "--teacher"),
     "label": ("--pictures", "--by", "--detector", "--out", "--least"),
+    "label-shift": ("--data", "--by", "--held-out", "--out", "--json"),
     "detector label": ("--pictures", "--by", "--out", "--least", "--min-score"),
     "detector train": ("--data", "--out", "--config"),
     "compile": ("--out", "--target", "--allow-cpu", "--json"),
