@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -185,6 +185,18 @@ def read_faces(source: str) -> tuple[list[Face], Scheme]:
     if not faces:
         raise UserError(f"cannot read the data {source!r}", f"{file} has no faces", "check the file")
     return faces, _checked_scheme(faces, file)
+
+
+def one_scheme(schemes: Iterable[Scheme]) -> Scheme:
+    """The scheme that several data sources share.
+
+    Raises:
+        UserError: they differ.
+    """
+    named = {scheme.name: scheme for scheme in schemes}
+    if len(named) != 1:
+        raise UserError("cannot mix the data", f"it has the schemes {', '.join(named)}", "give data of one scheme")
+    return next(iter(named.values()))
 
 
 def _checked_scheme(faces: list[Face], file: Path) -> Scheme:

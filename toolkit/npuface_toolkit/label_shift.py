@@ -22,11 +22,10 @@ from scipy.stats import theilslopes
 
 from npuface_runtime.errors import UserError
 from npuface_runtime.geometry import box_of_points
-from npuface_toolkit.faces import Face, read_faces, read_picture, source_files
+from npuface_toolkit.faces import Face, one_scheme, read_faces, read_picture, source_files
 from npuface_toolkit.labelling import Source, answer
+from npuface_toolkit.metrics import eye_distance
 from npuface_toolkit.schemes import Scheme
-
-Floats = NDArray[np.float32]
 
 _FEWEST = 50
 """Faces below which a shift of a few percent of a face does not stand out from the labels' noise."""
@@ -89,14 +88,13 @@ def residuals(faces: Sequence[Face], source: Source, scheme: Scheme) -> Residual
     counted = sorted(set(source.network.ours) & set(source.points or source.network.ours))
     if not counted:
         raise UserError(f"cannot ask {source.network.name}", "it gives none of the points named", "name points it has")
-    left, right = scheme.eye_corners
     apart = np.zeros((len(faces), len(counted), 2))
     eyes = np.zeros(len(faces))
     for number, face in enumerate(faces):
         picture, box = read_picture(face.picture), box_of_points(face.points)
         seen = [answer(picture, box, source.network, scheme, mirrored)[counted] for mirrored in (False, True)]
         apart[number] = face.points[counted] - np.mean(seen, axis=0)
-        eyes[number] = np.linalg.norm(face.points[left] - face.points[right])
+        eyes[number] = eye_distance(face.points, scheme)
         if eyes[number] == 0:
             raise UserError(f"{face.picture.name}: bad points", "its outer eye corners coincide", "remove the face")
     return Residuals(apart, eyes)
@@ -125,29 +123,26 @@ def open_labels(sources: Sequence[str]) -> tuple[list[LabelFile], Scheme]:
         UserError: one cannot be read or has another format or scheme, or two files have one name.
     """
     files: list[LabelFile] = []
-    schemes: dict[str, Scheme] = {}
+    schemes: list[Scheme] = []
     for source in sources:
         form, file, pictures = source_files(source)
-        faces, scheme = read_faces(source)
         if form != "points":
             why = f"its format is {form}, and only points are written again"
             raise UserError(f"cannot move the labels of {file}", why, "write it as points: name, x0, y0, x1, y1, ...")
         if file.name in [other.name for other in files]:
             raise UserError(f"cannot move the labels of {file}", "two files have that name", "rename one of them")
+        faces, scheme = read_faces(source)
         files.append(LabelFile(file.name, pictures, faces))
-        schemes[scheme.name] = scheme
-    if len(schemes) != 1:
-        raise UserError("cannot mix the data", f"it has the schemes {', '.join(schemes)}", "give data of one scheme")
-    return files, next(iter(schemes.values()))
+        schemes.append(scheme)
+    return files, one_scheme(schemes)
 
 
 def moved_back(labels: LabelFile, scheme: Scheme, shift: Shift) -> str:
     """A file's labels moved back, as the text of a CSV like it."""
-    left, right = scheme.eye_corners
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     for face in labels.faces:
-        points = face.points - shift.at(float(np.linalg.norm(face.points[left] - face.points[right])))
+        points = face.points - shift.at(eye_distance(face.points, scheme))
         name = face.picture.relative_to(labels.pictures).as_posix()
         rows.writerow([name, *(f"{value:.2f}" for value in points.ravel())])
     return text.getvalue()

@@ -21,6 +21,7 @@ from npuface_runtime.detectors.detector import Box
 from npuface_runtime.geometry import box_of_points, crop_of_box
 from npuface_toolkit.augment import warp
 from npuface_toolkit.checkpoint import load_student
+from npuface_toolkit.metrics import eye_distance
 from npuface_toolkit.objective import confidence, decoded
 from npuface_toolkit.samples import normalise
 from npuface_toolkit.schemes import Scheme, scheme_by_name
@@ -187,8 +188,7 @@ def _agreed(picture: Picture, box: Floats, network: Network, scheme: Scheme) -> 
     )
     given = np.asarray(np.isfinite(answers).all(axis=(0, 2)))
     median = np.where(given[:, None], np.median(answers, axis=0), np.nan).astype(np.float32)
-    left, right = scheme.eye_corners
-    eyes = float(np.linalg.norm(median[left] - median[right]))
+    eyes = float(eye_distance(median, scheme))
     given[list(scheme.jaw)] = False  # on the contour networks are unsure of where along it a point is
     spread = float(np.linalg.norm(answers - median, axis=-1)[:, given].mean()) / max(eyes, 1e-6)
     return (median, spread) if eyes >= _LEAST_EYES and spread <= _SPREAD else None

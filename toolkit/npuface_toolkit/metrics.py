@@ -32,16 +32,20 @@ class Accuracy:
     points: int
 
 
+def eye_distance(points: NDArray[np.floating], scheme: Scheme) -> NDArray[np.float64]:
+    """Distance of the outer eye corners, which the NME is over: points [..., K, 2] -> [...]."""
+    a, b = scheme.eye_corners
+    return np.asarray(np.linalg.norm(points[..., a, :] - points[..., b, :], axis=-1), np.float64)
+
+
 def face_errors(
     predicted: NDArray[np.floating], truth: NDArray[np.floating], scheme: Scheme, points: tuple[int, ...] | None = None
 ) -> NDArray[np.float64]:
     """NME of each face (patent, equation 15): points [N, K, 2] twice -> [N]; `points` names the landmarks counted."""
-    a, b = scheme.eye_corners
-    norm = np.linalg.norm(truth[:, a] - truth[:, b], axis=-1).astype(np.float64)
     distance = np.linalg.norm(predicted.astype(np.float64) - truth, axis=-1)
     if points is not None:
         distance = distance[:, list(points)]
-    return np.asarray(distance.mean(axis=1) / np.maximum(norm, 1e-6))
+    return np.asarray(distance.mean(axis=1) / np.maximum(eye_distance(truth, scheme), 1e-6))
 
 
 def summarise(errors: NDArray[np.float64], points: int) -> Accuracy:

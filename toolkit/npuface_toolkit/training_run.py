@@ -13,7 +13,7 @@ import torch
 from npuface_benchmarks.files import write_all
 from npuface_runtime.errors import UserError
 from npuface_toolkit.checkpoint import StudentInfo, load_student, rounded, save_student
-from npuface_toolkit.faces import Face, read_faces
+from npuface_toolkit.faces import Face, one_scheme, read_faces
 from npuface_toolkit.fit_beta import fit_beta
 from npuface_toolkit.metrics import Accuracy
 from npuface_toolkit.model_card import model_card
@@ -43,15 +43,8 @@ def read_sources(sources: Sequence[str]) -> tuple[list[Face], Scheme]:
     Raises:
         UserError: a source cannot be read, or the schemes differ.
     """
-    faces: list[Face] = []
-    schemes: dict[str, Scheme] = {}
-    for source in sources:
-        more, scheme = read_faces(source)
-        faces += more
-        schemes[scheme.name] = scheme
-    if len(schemes) != 1:
-        raise UserError("cannot mix the data", f"it has the schemes {', '.join(schemes)}", "give data of one scheme")
-    return faces, next(iter(schemes.values()))
+    read = [read_faces(source) for source in sources]
+    return [face for faces, _ in read for face in faces], one_scheme(scheme for _, scheme in read)
 
 
 def train_student(
