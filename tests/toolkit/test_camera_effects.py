@@ -58,6 +58,7 @@ def test_no_effect_is_none(picture: Picture) -> None:
         ({"jpeg": 1.0}, lambda before, after: 0 < np.abs(after.astype(int) - before).mean() < 12),
         ({"colour": 0.3}, lambda before, after: np.abs(after.astype(int) - before).mean() > 0.5),
         ({"gamma": 0.5}, lambda before, after: _in_order(before, after)),
+        ({"shade": 1.0}, lambda before, after: (after <= before).all() and (after < before).any()),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )  # fmt: skip
@@ -76,6 +77,16 @@ def test_motion_leaves_a_trace_around_where_the_dot_was(picture: Picture) -> Non
         ys, xs = np.nonzero(out[..., 0] > 8)
         assert abs(np.average(xs, weights=out[ys, xs, 0]) - 48) < 0.8
         assert abs(np.average(ys, weights=out[ys, xs, 0]) - 48) < 0.8
+
+
+def test_a_shade_lies_on_one_side_and_takes_no_more_light_than_it_may() -> None:
+    flat = np.full((96, 96, 3), 200, np.uint8)
+    for out in _drawn(flat, replace(NONE, shade=1.0, deepest_shade=0.5)):
+        assert out.min() >= 99
+        np.testing.assert_array_equal(out, out[..., :1].repeat(3, axis=2))  # it has no colour
+        corners = np.sort(out[[0, 0, -1, -1], [0, -1, 0, -1], 0])
+        assert corners[0] == out.min()
+        assert corners[-1] == out.max()
 
 
 def test_shot_noise_grows_with_the_light() -> None:

@@ -18,12 +18,13 @@ class CameraEffects:
     Attributes:
         colour: relative change of brightness, contrast and each channel, drawn uniformly from +- the value.
         gamma: change of the exponent's logarithm, drawn uniformly from +- the value.
-        grey, blur, motion, low_resolution, noise, jpeg: probability of each.
+        grey, blur, motion, low_resolution, noise, jpeg, shade: probability of each.
         most_blur: standard deviation of the widest blur, over the picture's side.
         longest_motion: of a motion's trace, over the picture's side.
         least_resolution: side of the coarsest picture that is scaled up again, over the picture's side.
         most_noise: standard deviation of the strongest noise, in grey levels.
         worst_jpeg: lowest JPEG quality, of 100.
+        deepest_shade: share of the light that the darkest shade takes.
     """
 
     colour: float = 0.25
@@ -34,16 +35,20 @@ class CameraEffects:
     low_resolution: float = 0.15
     noise: float = 0.2
     jpeg: float = 0.15
+    shade: float = 0.0
     most_blur: float = 1 / 64
     longest_motion: float = 1 / 16
     least_resolution: float = 0.2
     most_noise: float = 20.0
     worst_jpeg: int = 20
+    deepest_shade: float = 0.8
 
 
 def camera_picture(picture: NDArray[np.uint8], how: CameraEffects, rng: np.random.Generator) -> NDArray[np.uint8]:
     """A varied copy of an RGB picture [H, W, 3]; its side is H."""
     out = _light(picture.astype(np.float32), how, rng)
+    if how.shade and rng.random() < how.shade:
+        out = _shade(out, how.deepest_shade, rng)
     if rng.random() < how.grey:
         out = np.repeat(out.mean(axis=2, keepdims=True), 3, axis=2)
     if rng.random() < how.blur:
@@ -73,6 +78,16 @@ def _light(picture: _Floats, how: CameraEffects, rng: np.random.Generator) -> _F
     table = curve[:, None] * gain + offset
     levels = picture.astype(np.uint8)
     return _floats(np.stack([table[levels[..., channel], channel] for channel in range(3)], axis=2))
+
+
+def _shade(picture: _Floats, deepest: float, rng: np.random.Generator) -> _Floats:
+    """Light from one side: a shade with a straight edge, anywhere from sharp to as wide as the picture."""
+    side = len(picture)
+    angle, edge, width = rng.uniform(-np.pi, np.pi), rng.uniform(-0.4, 0.4), rng.uniform(0.02, 0.4)
+    across = (np.arange(side) + 0.5) / side - 0.5
+    along = across[None] * np.cos(angle) + across[:, None] * np.sin(angle)
+    dark = 1 / (1 + np.exp((edge - along) / width * 2))
+    return _floats(picture * (1 - rng.uniform(0, deepest) * dark[..., None]))
 
 
 def _motion(picture: _Floats, longest: float, rng: np.random.Generator) -> _Floats:

@@ -22,6 +22,7 @@ from npuface_toolkit.faces import Face, split_by_identity
 from npuface_toolkit.fake_quantization import fake_quantized
 from npuface_toolkit.metrics import Accuracy, face_errors, summarise
 from npuface_toolkit.objective import Objective
+from npuface_toolkit.pose_balance import balanced
 from npuface_toolkit.precision import autocasts
 from npuface_toolkit.predict import predict_cells
 from npuface_toolkit.resume import RunState, load_state, save_state
@@ -96,7 +97,8 @@ class Trainer:
 
     def _run_stage(self, number: int, state: RunState | None) -> None:
         stage = self.config.stages[number]
-        samples = self._samples(self.training, stage.input_size, train=True, seed=self.config.seed + number)
+        shown = balanced(self.training, self.scheme, self.config.balance)
+        samples = self._samples(shown, stage.input_size, train=True, seed=self.config.seed + number)
         held_out = self._samples(self.held_out, stage.input_size, train=False)
         optimizer = torch.optim.AdamW(self.student.parameters(), lr=stage.rate, weight_decay=self.config.weight_decay)
         steps = stage.epochs * (len(samples) // stage.batch)

@@ -69,6 +69,7 @@ class TrainingConfig:
         beta: of that form, where it is one with a softmax; 0 trains with 20 and chooses what suits best afterwards.
         sigma: of the target heatmaps, in cells.
         held_out: share of the identities never trained on.
+        balance: how often a face in a rare pose is shown an epoch at most (see pose_balance); 1 shows each once.
         weight_decay, ema: of AdamW, and the decay of the averaged weights a step; 0 keeps the last weights.
         seed: of the weights, the order and the augmentation.
         workers: processes that prepare the samples; 0 prepares them in the training process.
@@ -89,6 +90,7 @@ class TrainingConfig:
     beta: float = 0.0
     sigma: float = 1.5
     held_out: float = 0.2
+    balance: int = 1
     weight_decay: float = 1e-3
     ema: float = 0.998
     seed: int = 0
