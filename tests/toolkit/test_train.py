@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from npuface_runtime.errors import UserError
 from npuface_toolkit.checkpoint import load_student
 from npuface_toolkit.faces import Face, read_faces
+from npuface_toolkit.samples import FaceSamples
 from npuface_toolkit.schemes import IBUG_68
 from npuface_toolkit.train import Trainer
 from npuface_toolkit.training_config import Stage, TrainingConfig, read_config
@@ -33,6 +37,24 @@ def test_training_lowers_the_loss(faces: list[Face]) -> None:
     config = replace(TINY, stages=(Stage(64, epochs=10, batch=4, rate=1e-2),))
     Trainer(faces, IBUG_68, config, report=lambda epoch: losses.append(epoch.loss)).run()
     assert losses[-1] < 0.7 * losses[0]
+
+
+def test_a_face_in_a_rare_pose_is_shown_more_often(faces: list[Face], monkeypatch: pytest.MonkeyPatch) -> None:
+    sheared = faces[-1].points @ np.array([[1, 0.4], [0, 1]], np.float32)
+    turned = [*faces[:-1], replace(faces[-1], points=sheared - sheared.mean(axis=0) + faces[-1].points.mean(axis=0))]
+    shown: list[int] = []
+
+    class Seen(FaceSamples):
+        def __init__(self, faces: Sequence[Face], *rest: Any, **how: Any) -> None:
+            super().__init__(faces, *rest, **how)
+            shown.append(len(faces))
+
+    monkeypatch.setattr("npuface_toolkit.train.FaceSamples", Seen)
+    stage = (Stage(64, epochs=1, batch=4),)
+    for balance in (1, 3):
+        Trainer(turned, IBUG_68, replace(TINY, stages=stage, balance=balance, held_out=0.0)).run()
+    assert shown[0] == len(faces)
+    assert shown[2] == len(faces) + 2
 
 
 class _KilledError(Exception):

@@ -20,24 +20,22 @@ _log = logging.getLogger("npuface.label")
 _ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 
-def open_sources(named: Sequence[str]) -> tuple[list[Source], Scheme]:
+def open_sources(named: Sequence[str], what: str = "cannot label") -> tuple[list[Source], Scheme]:
     """`student-68`, `student-68:0.3`, `openseeface.toml:1:17-67`: networks, how far they are trusted, and which of
     their points become labels; and the scheme that they share.
 
     Raises:
         UserError: one cannot be opened, a trust is no number from 0 to 1, points are none, or the schemes differ.
     """
-    sources = [_open(text) for text in named]
+    sources = [_open(text, what) for text in named]
     schemes = {source.network.scheme.name: source.network.scheme for source in sources}
     if len(schemes) != 1:
-        raise UserError(
-            "cannot label", f"the networks have the schemes {', '.join(schemes)}", "name networks of one scheme"
-        )
+        raise UserError(what, f"the networks have the schemes {', '.join(schemes)}", "name networks of one scheme")
     return sources, next(iter(schemes.values()))
 
 
-def _open(text: str) -> Source:
-    what = f"cannot label with {text}"
+def _open(text: str, what: str) -> Source:
+    what = f"{what} with {text}"
     name, _, rest = text.partition(":")
     trust, _, points = rest.partition(":")
     try:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from npuface_benchmarks.files import write_all
 from npuface_runtime.errors import UserError
@@ -22,6 +18,7 @@ from npuface_toolkit.schemes import Scheme
 from npuface_toolkit.train import Trainer
 from npuface_toolkit.training_config import TrainingConfig, as_json
 from npuface_toolkit.training_log import EpochReport, TrainingLog, write_training_plot
+from npuface_toolkit.training_machine import machine_of
 
 _CONFIGS = Path(__file__).parent / "configs"
 _BETA_FACES = 200
@@ -121,7 +118,7 @@ def _describe(trainer: Trainer, sources: Sequence[str], command: str) -> tuple[S
         "held_identities": len({face.identity for face in trainer.held_out}),
         "command": command,
         "seed": config.seed,
-        "hardware": _hardware(trainer),
+        "hardware": machine_of(trainer.accelerator.device, trainer.accelerator.num_processes),
         "hours": trainer.seconds / 3600,
         "parameters": sum(p.numel() for p in trainer.student.parameters()),
         "nme": accuracy.nme,
@@ -143,15 +140,6 @@ def _describe(trainer: Trainer, sources: Sequence[str], command: str) -> tuple[S
         facts=facts,
     )
     return info, accuracy
-
-
-def _hardware(trainer: Trainer) -> str:
-    processes = trainer.accelerator.num_processes
-    if trainer.accelerator.device.type == "cuda":
-        device = f"{processes} x {torch.cuda.get_device_name(trainer.accelerator.device)}"
-    else:
-        device = f"{os.cpu_count()} x {platform.machine()} CPU cores"
-    return f"{device}, torch {torch.__version__}"
 
 
 def _origin(checkpoint: str) -> dict[str, Any] | None:

@@ -55,7 +55,7 @@ def label_shift(
 
     with output(as_json, "asking") as result:
         labels, scheme = open_labels(data)
-        (source,), asked = open_sources([by])
+        (source,), asked = open_sources([by], "cannot find the shift")
         if asked != scheme:
             why = f"it has {asked.name} landmarks, the data {scheme.name}"
             raise UserError(f"cannot ask {by}", why, "name a network of the data's scheme")
