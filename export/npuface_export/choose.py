@@ -22,8 +22,8 @@ BUDGET = 0.1
 """Heatmap px by which a form may move the landmarks on average, in float and again by its 8 bits."""
 PREFERRED = 0.5
 """Share of the budget that a form is looked for within first. INT8 moves the landmarks of the shipped student by 0.04
-px in its body, of which the choice of a form knows nothing. And on clear faces a form moves them least: one that
-moved them by 0.08 on the photograph cost 2.7 % of the NME on WFLW."""
+px in its body, of which the choice of a form knows nothing. And the photograph is one face, partly covered or not: on
+WFLW forms move the landmarks farther."""
 CLEAR = 0.1
 """Maps whose maximum is under this share of the largest show no landmark: rounding decides there."""
 ADAPTIVE = {"heatmaps": "relative-threshold", "heatmap-offset": "heatmap-offset", "simcc": "simcc"}

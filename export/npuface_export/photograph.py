@@ -13,6 +13,7 @@ from npuface_runtime.geometry import Crop, Shape, crop_of_box
 from npuface_runtime.sampling import sample_crop
 
 _TURNS = (-0.3, 0.0, 0.3)
+_COVER = 90.0
 
 
 def photograph() -> NDArray[np.uint8]:
@@ -26,6 +27,15 @@ def face_crops(shape: Shape, margin: float) -> list[NDArray[np.float32]]:
     """Its face, turned one way, upright, and turned the other: RGB [H, W, 3], 0..255, as the runtime cuts faces."""
     frame, face = photograph(), crop_of_box(_landmark_box(), margin)
     return [sample_crop(frame, Crop(face.x, face.y, face.side, angle), shape) for angle in _TURNS]
+
+
+def covered_crops(shape: Shape, margin: float) -> list[NDArray[np.float32]]:
+    """The same, a quarter of each grey: where a network has to guess, peaks are low and wide."""
+    crops = face_crops(shape, margin)
+    for crop in crops:
+        height, width = crop.shape[:2]
+        crop[height // 2 :, : width // 2] = _COVER
+    return crops
 
 
 @cache
