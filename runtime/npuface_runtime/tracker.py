@@ -26,6 +26,8 @@ from npuface_runtime.tracks import Located, Track, associate, next_crop, side_of
 Frame = NDArray[np.uint8]
 _MAX_SIDES = 4
 """A crop that many times the frame's longer side holds no face."""
+_WEAK = 1.6
+"""A face under that many times the least confidence is weak, and the detector has to see it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +231,7 @@ class FaceTracker:
     def _is_given_up(self, track: Track) -> bool:
         if track.missed < self.tracking.max_missed:
             return False
-        is_weak = track.level < 2 * self.tracking.min_confidence or self._is_doubtful(track)
+        is_weak = track.level < _WEAK * self.tracking.min_confidence or self._is_doubtful(track)
         cannot_tell = track.confidence is None or self._landmarker.manifest.decode.face_confidence is None
         return cannot_tell or is_weak
 

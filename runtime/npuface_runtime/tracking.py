@@ -19,8 +19,8 @@ class Tracking:
         search_every: frames between two runs while there is none, or one is lost or doubtful. The first frame
             without a face that was there before is searched at once.
         min_confidence: a face whose mean confidence, over that of a clear face (manifest.Decode.face_confidence), is
-            lower is lost; one under twice of it is weak. `student-68` has 0.44 to 1.2 on
-            faces of WFLW (5 % to 95 %), 0.03 to 0.3 on other things.
+            lower is lost; one under 1.6 times it is weak. `student-68` has 0.53 to 1.2 on
+            faces of WFLW (5 % to 95 %), 0.04 to 0.3 on other things.
         doubt: a face is doubtful when its confidence falls below this share of what it was when the detector
             last saw it.
         keep_lost: frames for which a lost face's place is remembered, so that it gets its id again.
@@ -34,7 +34,7 @@ class Tracking:
 
     detect_every: int = 20
     search_every: int = 5
-    min_confidence: float = 0.4
+    min_confidence: float = 0.5
     doubt: float = 0.6
     keep_lost: int = 10
     max_missed: int = 2

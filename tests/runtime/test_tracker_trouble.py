@@ -46,7 +46,7 @@ def test_a_doubtful_face_is_looked_at_again(open_tracker: Open, monkeypatch: pyt
     for _ in range(5):
         tracker.track(frame)
     assert seer.looked == 1
-    fade(tracker, monkeypatch, 0.4)
+    fade(tracker, monkeypatch, 0.55)
     tracker.track(frame)
     assert seer.looked == 2, "doubt"
     for _ in range(5):
@@ -61,7 +61,7 @@ def test_a_doubtful_face_that_the_detector_does_not_see_is_dropped(
     tracker = open_tracker(seer, tracking=Tracking(search_every=1, max_missed=2))
     frame = picture([(100, 100)])
     tracker.track(frame)
-    fade(tracker, monkeypatch, 0.4)
+    fade(tracker, monkeypatch, 0.55)
     seer.places = []
     assert [ids(tracker.track(frame)) for _ in range(3)] == [[0], [], []]
 
