@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from npuface_export.bundle import bytes_out, cpu_placement, tool_versions, workspace, write_bundle
@@ -40,8 +39,9 @@ def export_bundle(
         UserError: the target refuses the forced form, no form keeps to the budget, the engine's coordinates differ
             from torch's by more than 1e-3 heatmap px, or the bundle cannot be written.
     """
-    clear = _drawn(network, face_crops(network.input_shape, network.margin))
-    choice = choose_form(network, target, face_heatmaps(network), form, budget)
+    heatmaps = face_heatmaps(network)
+    choice = choose_form(network, target, heatmaps, form, budget)
+    clear, _ = heatmaps.chunk(2)
     sure = mean_confidence(choice.form, network.spec, clear) or None
     converter = converter_by_name(target.converter)
     with workspace(out) as folder:
@@ -55,14 +55,14 @@ def export_bundle(
 
 
 def face_heatmaps(network: Network) -> Tensor:
-    """What a network draws of the photograph's face, turned and upright, in the open and partly covered: what decode
-    forms are judged by, [6, C, H, W]. Clear faces alone would let one pass that loses the landmarks of half-seen ones.
+    """What a network draws of the photograph's face, turned and upright: what decode forms are judged by.
+
+    Returns:
+        [6, C, H, W]: three in the open, then the same partly covered. Clear faces alone would let a form pass that
+        loses the landmarks of half-seen ones.
     """
     shape, margin = network.input_shape, network.margin
-    return _drawn(network, face_crops(shape, margin) + covered_crops(shape, margin))
-
-
-def _drawn(network: Network, crops: list[NDArray[np.float32]]) -> Tensor:
+    crops = face_crops(shape, margin) + covered_crops(shape, margin)
     pictures = (torch.from_numpy(np.stack(crops)) - torch.tensor(network.mean)) / torch.tensor(network.std)
     with torch.no_grad():
         return torch.cat([network.module(picture[None]) for picture in pictures.permute(0, 3, 1, 2)])

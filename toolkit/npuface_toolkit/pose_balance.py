@@ -1,9 +1,9 @@
 """Pose-based data balancing: turned faces are rare in every data set, so training shows them more often.
 
 After Feng et al., "Wing Loss for Robust Facial Landmark Localisation with Convolutional Neural Networks", CVPR 2018
-(arXiv:1711.06753), section 6: faces are sorted into bins by pose, and those in sparse bins are repeated. There the pose
-is the first principal component of aligned shapes; here it is how unlike its mirror image a face is, which needs no
-training set and counts left and right alike.
+(arXiv:1711.06753), "Pose-based data balancing": faces are sorted into bins by pose, and those in sparse bins are
+repeated. There the pose is the first principal component of aligned shapes; here it is how unlike its mirror image a
+face is, which needs no training set and counts left and right alike.
 """
 
 from __future__ import annotations
