@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,16 @@ def test_every_network_is_trained_once(tiny: Path, source: str, tmp_path: Path) 
         run()
 
 
+def test_without_a_warm_up_variants_start_as_their_configuration_says(tiny: Path, source: str, tmp_path: Path) -> None:
+    run_trial(read_trial(tiny), [source], NOBODY, tmp_path / "first")
+    start = tmp_path / "first" / "warm-0.safetensors"
+    cold = TINY.replace("[warm]\nloss = { points = 0.0 }\n", "")
+    tiny.write_text(cold.replace("[base]", f'[base]\nstart = "{start}"'))
+    run_trial(read_trial(tiny), [source], NOBODY, tmp_path / "second")
+    _, info = load_student(str(tmp_path / "second" / "first-0.safetensors"))
+    assert info.facts["config"]["start"].endswith("warm-0.safetensors")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
@@ -116,6 +127,17 @@ def test_trial_faces_are_of_people_that_training_never_sees(source: str) -> None
     assert not unseen & {face.identity for face in faces.calibration}
     assert faces.points("held out") is None
     assert len(faces.points("labels without jaw") or ()) == 68 - len(IBUG_68.jaw)
+
+
+def test_the_trial_of_a_teacher_differs_in_the_teacher_alone() -> None:
+    trial = read_trial(find_trial("teacher"), "teacher.safetensors")
+    distilled, alone = trial.variants["distilled"].config, trial.variants["alone"].config
+    assert distilled.distillation.active
+    assert not alone.distillation.active
+    assert replace(alone, distillation=distilled.distillation) == distilled
+    assert len(trial.seeds) >= 3
+    assert trial.warm is None
+    load_student(distilled.start)
 
 
 def test_the_teacher_of_the_command_teaches_the_variants_with_distillation() -> None:

@@ -34,7 +34,7 @@ class Trial:
 
     Attributes:
         seeds: every variant is trained once with each.
-        warm: what all variants of a seed start from; None starts each from random weights.
+        warm: what all variants of a seed start from; None starts each as its configuration says.
         variants: by name, the first being what the others are compared with.
     """
 
@@ -122,7 +122,7 @@ def run_trial(
         if trial.warm is not None:
             start = str(_trained(f"warm-{seed}", replace(trial.warm, seed=seed), sources, out, report))
         for name, variant in trial.variants.items():
-            config = replace(variant.config, seed=seed, start=start)
+            config = replace(variant.config, seed=seed, start=start or variant.config.start)
             trained.append((name, seed, _trained(f"{name}-{seed}", config, sources, out, report)))
     return [
         Result(name, seed, form, _measured(checkpoint, form, faces, out))

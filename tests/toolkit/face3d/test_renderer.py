@@ -26,7 +26,7 @@ from npuface_export.target import target_by_name, targets
 from npuface_runtime import Landmarker
 from npuface_runtime.errors import EngineError, UserError
 from npuface_runtime.face_renderer import FaceRenderer, run_renderer
-from npuface_runtime.ray_encoding import BLOCK, CODE_RANGE, network_input, wrong_renderer
+from npuface_runtime.ray_encoding import BLOCK, CODE_RANGE, encode, network_input, wrong_renderer
 from npuface_runtime.renderer_manifest import RendererManifest
 from npuface_toolkit.face3d.light_field import (
     LightField,
@@ -156,7 +156,7 @@ def test_an_operator_that_the_npu_lacks_is_reported(tmp_path: Path) -> None:
             small = entered[:, :12, :8, :8].sigmoid()
             return functional.interpolate(small, scale_factor=4.0, mode="bilinear", align_corners=False)
 
-    record = replace(field_record(GENERATOR, False), samples=6, size=64)
+    record = replace(field_record(GENERATOR, False), samples=8, size=64)
     export_renderer(RendererNetwork("b", Bilinear(), record), target_by_name("ethos-u55-256"), tmp_path / "b")
     manifest = quantize_renderer(tmp_path / "b")
     assert cpu_operators(manifest) == ["RESIZE_BILINEAR"]
@@ -179,6 +179,16 @@ def test_a_light_field_learns_its_teacher(tmp_path: Path) -> None:
         assert np.abs(renderer.render(20, 5) / 255 - wanted).max() <= 0.5 / 255 + 1e-4
 
 
+@pytest.mark.parametrize(("octaves", "off"), [(1, 1e-6), (5, 1e-5), (10, 1e-3)])
+def test_octaves_by_doubling_are_sines_and_cosines(octaves: int, off: float) -> None:
+    points = np.random.default_rng(0).uniform(-1.9, 1.9, (3, 7, 11)).astype(np.float32)
+    made = np.empty((6 * octaves, 7, 11), np.float32)
+    encode(points, made)
+    angles = [2.0**k * np.pi / 2 * points.astype(np.float64) for k in range(octaves)]
+    wanted = np.concatenate([part for angle in angles for part in (np.sin(angle), np.cos(angle))])
+    assert np.abs(made - wanted).max() <= off
+
+
 @pytest.mark.parametrize("takes_codes", [False, True])
 def test_an_input_written_over_is_that_of_the_new_pose(takes_codes: bool) -> None:
     record, random = field_record(GENERATOR, takes_codes), np.random.default_rng(0)
@@ -188,7 +198,7 @@ def test_an_input_written_over_is_that_of_the_new_pose(takes_codes: bool) -> Non
         buffer = network_input(record, pose, drawn, buffer)
         np.testing.assert_array_equal(buffer, network_input(record, pose, drawn))
         assert record.input_shape[1] % BLOCK == 0
-        assert np.abs(buffer).max() <= 1
+        assert np.abs(buffer).max() <= 1 + 1e-5
 
 
 def test_poses_at_the_limits_are_compared() -> None:

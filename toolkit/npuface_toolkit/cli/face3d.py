@@ -133,8 +133,8 @@ def light_field(
     model: Annotated[str, typer.Argument(help="A checkpoint of the 3D model: the teacher.")],
     codes: Annotated[Path, typer.Option("--codes", help="The head, from npuface reconstruct.")],
     out: Annotated[Path, typer.Option("--out", help="The .safetensors file to write.")],
-    points: Annotated[int, typer.Option("--points", min=2, max=16, help="Points of a ray that enter.")] = 8,
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Of the distillation.")] = 4000,
+    points: Annotated[int, typer.Option("--points", min=2, max=16, help="Points of a ray that enter.")] = 3,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Of the distillation.")] = 10000,
     as_json: JsonOption = False,
 ) -> None:
     """Distil one head into a light field: a renderer that looks at whole rays and costs a fraction.

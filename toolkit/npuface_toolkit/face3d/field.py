@@ -56,11 +56,16 @@ class Field(nn.Module):
         self.plate = nn.Conv2d(rays.channels, width, 1)
         self.plate_appearance = nn.Conv2d(appearance_codes, width, 1, bias=False)
         self.plate_last = nn.Conv2d(width, width, 1)
+        self.baked_plate: Tensor | None
+        self.register_buffer("baked_plate", None, persistent=False)
         nn.init.constant_(self.to_density.bias, _FIRST_DENSITY)  # type: ignore[arg-type]
 
     @torch.no_grad()
-    def bake(self, zs: Tensor, za: Tensor) -> None:
-        """Fold the codes of one head [1, Z, 1, 1] into biases; from then on the codes are given as None."""
+    def bake(self, zs: Tensor, za: Tensor, pe_bg: Tensor) -> None:
+        """Fold the codes of one head [1, Z, 1, 1] into biases; from then on the codes are given as None.
+
+        The plate [1, 6L, 1, R], which sees nothing but a code, becomes a constant.
+        """
         folded = (
             (self.point, self.shape_first(zs)),
             (self.hidden_first, self.shape_again(zs)),
@@ -70,6 +75,7 @@ class Field(nn.Module):
         for layer, constant in folded:
             assert layer.bias is not None
             layer.bias += constant.flatten()
+        self.baked_plate = self.background(pe_bg, None)
 
     def hidden(self, pe_x: Tensor, zs: Tensor | None) -> Tensor:
         """What shape alone decides, [B, W, S, R]."""
@@ -111,6 +117,8 @@ class Field(nn.Module):
 
     def background(self, pe_bg: Tensor, za: Tensor | None) -> Tensor:
         """Features of the plate behind the head [B, W, 1, R]."""
+        if self.baked_plate is not None:
+            return self.baked_plate
         return functional.relu(self.plate_last(functional.relu(_plus(self.plate(pe_bg), self.plate_appearance, za))))
 
 

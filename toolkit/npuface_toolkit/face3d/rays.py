@@ -98,14 +98,18 @@ def cast(rotation: Tensor, config: RayConfig) -> tuple[Tensor, Tensor]:
     return origin[:, :, None, None] + depths[None, None, :, None] * rays[:, :, None], rays
 
 
+def encoded_plate(config: RayConfig) -> Tensor:
+    """pe_bg [1, 6L, 1, R], which no pose changes."""
+    uv = plane(config.grid)
+    return encode(torch.cat([uv, torch.zeros_like(uv[:1])])[None, :, None], config.point_frequencies)
+
+
 def ray_inputs(rotation: Tensor, config: RayConfig) -> RayInputs:
     """Everything the networks get of a pose, from rotations [B, 3, 3]; differentiable but for the mask."""
     points, rays = cast(rotation, config)
-    uv = plane(config.grid).to(rotation.device)
-    plate = torch.cat([uv, torch.zeros_like(uv[:1])]).expand(len(rotation), -1, -1)
     return RayInputs(
         encode(points, config.point_frequencies),
         encode(rays[:, :, None], config.direction_frequencies),
-        encode(plate[:, :, None], config.point_frequencies),
+        encoded_plate(config).to(rotation.device).expand(len(rotation), -1, -1, -1),
         (points.abs().amax(1, keepdim=True) <= 1).float(),
     )

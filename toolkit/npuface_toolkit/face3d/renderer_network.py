@@ -19,7 +19,7 @@ from npuface_toolkit.face3d.light_field import LightField, LightFieldConfig, pac
 from npuface_toolkit.face3d.packed import PackedRenderer, field_record
 from npuface_toolkit.tensors_file import write_tensors
 
-LIGHT_FIELD = "npuface-light-field-1"
+LIGHT_FIELD = "npuface-light-field-2"
 FORMATS = (FACE3D, LIGHT_FIELD)
 
 
