@@ -55,9 +55,9 @@ class Compositing(nn.Module):
         sums = functional.relu6(functional.conv2d(optical, self.cumulative, padding=(self.samples, 0)))
         return torch.exp(functional.conv2d(sums[:, :, : self.samples + 1], self.negative))
 
-    def weights(self, transmittance: Tensor, channels: int = 1) -> Tensor:
-        """The share of each sample in its ray: [B, 1, S + 1, R] -> [B, channels, S, R], all channels alike."""
-        return functional.conv2d(transmittance, self.difference.expand(channels, -1, -1, -1))
+    def weights(self, transmittance: Tensor) -> Tensor:
+        """The share of each sample in its ray: [B, 1, S + 1, R] -> [B, 1, S, R]."""
+        return functional.conv2d(transmittance, self.difference)
 
     def total(self, weights: Tensor, features: Tensor) -> Tensor:
         """The weighted sum of features [B, C, S, R] over the samples [B, C, 1, R].

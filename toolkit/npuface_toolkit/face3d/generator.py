@@ -123,26 +123,16 @@ class Generator(nn.Module):
                 keep_variance(layer)
 
     def forward(
-        self,
-        pe_x: Tensor,
-        pe_d: Tensor,
-        pe_bg: Tensor,
-        mask: Tensor,
-        zs: Tensor | None,
-        za: Tensor | None,
-        spread: bool = False,
+        self, pe_x: Tensor, pe_d: Tensor, pe_bg: Tensor, mask: Tensor, zs: Tensor | None, za: Tensor | None
     ) -> Tensor:
         """The picture alone [B, 3, 4n, 4n]: what is exported.
 
-        Args:
-            pe_x, pe_d, pe_bg, mask: see RayInputs. pe_d may also be given for every sample.
-            zs, za: see Field; None where they are baked in (see Field.bake).
-            spread: let the weights of the samples fill all channels of the features: the same picture, but engines
-                that keep channels in blocks multiply two tensors of one layout and need not change it there and back.
+        Shapes are those of RayInputs and Field; codes are None where they are baked in (see Field.bake). pe_d may also
+        be given for every sample.
         """
         optical, features = self.field(pe_x, pe_d, zs, za)
         transmittance = self.compositing.transmittance(optical * mask)
-        weights = self.compositing.weights(transmittance, features.shape[1] if spread else 1)
+        weights = self.compositing.weights(transmittance)
         picture: Tensor = self.renderer(self._feature_map(weights, transmittance, features, pe_bg, za))
         return picture
 

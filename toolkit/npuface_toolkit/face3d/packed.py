@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from npuface_runtime.ray_encoding import CODE_RANGE, RendererRecord
+from npuface_toolkit.face3d.block_compositing import BlockCompositing
 from npuface_toolkit.face3d.block_renderer import BlockRenderer
 from npuface_toolkit.face3d.generator import Generator
 from npuface_toolkit.face3d.rays import encoded_plate
@@ -73,6 +74,8 @@ class PackedRenderer(nn.Module):
                 _widen(layer, 0, -layer.in_channels % channel_block)
             else:
                 _widen(layer, first, record.input_shape[1] - first - layer.in_channels)
+        if self.blocks:
+            self.generator.compositing = BlockCompositing(generator.config.rays.samples)
         self.generator.renderer = BlockRenderer(generator.renderer)
 
     def forward(self, entered: Tensor) -> Tensor:
@@ -88,7 +91,7 @@ class PackedRenderer(nn.Module):
             pe_x, pe_d = rows[:, : field.point.in_channels], rows[:, view : view + field.view.in_channels]
         else:  # the view is the same in every row: its convolution runs once a ray, and a sum spreads it
             pe_x, pe_d = rows, rows[:, :, :1]
-        picture: Tensor = self.generator(pe_x, pe_d, self.plate, mask, zs, za, spread=self.blocks)
+        picture: Tensor = self.generator(pe_x, pe_d, self.plate, mask, zs, za)
         return picture
 
 
