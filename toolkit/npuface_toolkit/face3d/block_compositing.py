@@ -1,7 +1,7 @@
 """Volume rendering for CPU engines: what Compositing gives, with the samples of a ray as channels in between.
 
-Sums over the samples before each are a product with a matrix then. As a kernel of 12 x 1 over one channel, which NPUs prefer
-to a change of layout, they took a sixth of the time of the whole renderer in INT8 on ONNX Runtime.
+Sums over the samples before each are a product with a matrix then. As a kernel of 12 x 1 over one channel, which NPUs
+prefer to a change of layout, they took a sixth of the time of the whole renderer in INT8 on ONNX Runtime.
 """
 
 from __future__ import annotations
