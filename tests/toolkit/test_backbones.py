@@ -50,7 +50,7 @@ def test_it_is_exported_like_the_student(config: StudentConfig, tmp_path: Path) 
 def test_the_earlier_stacks_are_supervised(faces: list[Face]) -> None:
     """With only the heatmaps in the loss, the first of two stacks comes near the target as well."""
     config = TrainingConfig(
-        (Stage(64, 6, 4, 5e-3),), width=0.125, depth=2, backbone=AWING_HOURGLASS, stacks=2, workers=0, ema=0.0
+        (Stage(64, 8, 4, 5e-3),), width=0.125, depth=2, backbone=AWING_HOURGLASS, stacks=2, workers=0, ema=0.0
     )
     trainer = Trainer(faces, IBUG_68, config)
     batch = next(iter(trainer._loader(trainer._samples(faces, 64, train=False), 4, seed=0)))

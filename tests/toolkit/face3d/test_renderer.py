@@ -26,14 +26,11 @@ from npuface_export.target import target_by_name, targets
 from npuface_runtime import Landmarker
 from npuface_runtime.errors import EngineError, UserError
 from npuface_runtime.face_renderer import FaceRenderer, run_renderer
-from npuface_runtime.ray_encoding import BLOCK, CODE_RANGE, encode, network_input, wrong_renderer
+from npuface_runtime.ray_encoding import BLOCK, CODE_RANGE, network_input
 from npuface_runtime.renderer_manifest import RendererManifest
 from npuface_toolkit.face3d.light_field import (
     LightField,
     LightFieldConfig,
-    distil,
-    light_field_input,
-    packed_light_field,
 )
 from npuface_toolkit.face3d.packed import PackedRenderer, field_record
 from npuface_toolkit.face3d.pose import Pose, camera_to_world
@@ -161,32 +158,6 @@ def test_an_operator_that_the_npu_lacks_is_reported(tmp_path: Path) -> None:
     manifest = quantize_renderer(tmp_path / "b")
     assert cpu_operators(manifest) == ["RESIZE_BILINEAR"]
     assert cpu_operators(manifest, ["RESIZE_BILINEAR"]) == []
-
-
-def test_a_light_field_learns_its_teacher(tmp_path: Path) -> None:
-    config = LightFieldConfig(replace(SHAPE.rays, samples=4), 24, 1, 12, steps=150, batch=8)
-    field, found = distil(GENERATOR, codes(), config)
-    _, before = distil(GENERATOR, codes(), replace(config, steps=1))
-    assert found["psnr_db"] > before["psnr_db"] + 5
-    assert field.config.picture_width == GENERATOR.config.width
-    network = RendererNetwork("light", packed_light_field(field), field.record())
-    assert wrong_renderer(network.record) is None
-    export_renderer(network, target_by_name("onnxruntime-cpu"), tmp_path / "b")
-    entered = light_field_input(camera_to_world([Pose(20, 5)]), config.rays)
-    np.testing.assert_allclose(network_input(network.record, (20, 5, 0)), entered.numpy(), atol=2e-5)
-    with FaceRenderer(tmp_path / "b") as renderer, torch.no_grad():
-        wanted = field(entered)[0].permute(1, 2, 0).numpy()
-        assert np.abs(renderer.render(20, 5) / 255 - wanted).max() <= 0.5 / 255 + 1e-4
-
-
-@pytest.mark.parametrize(("octaves", "off"), [(1, 1e-6), (5, 1e-5), (10, 1e-3)])
-def test_octaves_by_doubling_are_sines_and_cosines(octaves: int, off: float) -> None:
-    points = np.random.default_rng(0).uniform(-1.9, 1.9, (3, 7, 11)).astype(np.float32)
-    made = np.empty((6 * octaves, 7, 11), np.float32)
-    encode(points, made)
-    angles = [2.0**k * np.pi / 2 * points.astype(np.float64) for k in range(octaves)]
-    wanted = np.concatenate([part for angle in angles for part in (np.sin(angle), np.cos(angle))])
-    assert np.abs(made - wanted).max() <= off
 
 
 @pytest.mark.parametrize("takes_codes", [False, True])
