@@ -1,4 +1,4 @@
-"""The students that ship: their cards, and what they do on faces that they never saw, of another data set."""
+"""The networks that ship for 68 points: their cards, and what they do on faces of another data set, never seen."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from npuface_toolkit.metrics import face_errors
 from npuface_toolkit.model_card import model_card
 from npuface_toolkit.student_network import student_network
 
-WILD = {"student-68": 0.07, "light-68": 0.08}
-"""NME that a student must keep to on every fourth of the WFLW faces; those that saw no such pictures have 9 %."""
+WILD = {"student-68": 0.07, "light-68": 0.08, "teacher-68": 0.075}
+"""NME that a network must keep to on every fourth of the WFLW faces; those that saw no such pictures have 9 %."""
 
 
 @pytest.mark.parametrize("name", WILD)
