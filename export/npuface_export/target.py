@@ -105,7 +105,7 @@ class Target:
         operators_from: whose list that is, where targets of a family share it.
         decode_type: of the decode where it runs best there (see Recipe.decode); the converter's own choice without it.
         channel_block: channels that its kernels compute together, where a layer with a rest of them is much slower: the
-            renderer fills its blocks with zeros.
+            renderer fills its blocks with zeros, and sums over samples as such kernels like it.
         device: the engine that opens the bundle on the device, where that is another than the one that stands in for
             it on a host.
         note: what a user should know of it, such as that it is experimental.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from npuface_toolkit.face3d.config import Face3dTraining
 from npuface_toolkit.face3d.face3d_checkpoint import Face3d, new_face3d
@@ -19,3 +20,9 @@ def small_model(seed: int = 0) -> Face3d:
     model = new_face3d(SHAPE)
     torch.nn.init.constant_(model.generator.field.to_density.bias, 0.3)  # type: ignore[arg-type]
     return Face3d(model.generator.eval(), model.encoder.eval())
+
+
+def small_codes(seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Codes of a head of such a model."""
+    torch.manual_seed(seed)
+    return torch.randn(1, SHAPE.shape_codes, 1, 1), torch.randn(1, SHAPE.appearance_codes, 1, 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from small import SHAPE, small_model
+from small import SHAPE, small_codes, small_model
 
 from npuface_export.renderer import RendererNetwork, export_renderer
 from npuface_export.target import target_by_name
@@ -20,8 +20,7 @@ GENERATOR = small_model().generator
 
 
 def test_a_light_field_learns_its_teacher(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    codes = torch.randn(1, SHAPE.shape_codes, 1, 1), torch.randn(1, SHAPE.appearance_codes, 1, 1)
+    codes = small_codes()
     config = LightFieldConfig(replace(SHAPE.rays, samples=4), 24, 1, 12, steps=150, batch=8)
     field, found = distil(GENERATOR, codes, config)
     _, before = distil(GENERATOR, codes, replace(config, steps=1))

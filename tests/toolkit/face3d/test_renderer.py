@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small import SHAPE, small_model
+from small import SHAPE, small_codes, small_model
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -42,13 +42,8 @@ ENGINES = ("onnxruntime-cpu", "openvino-cpu", "litert-cpu")
 GENERATOR = small_model().generator
 
 
-def codes(seed: int = 0) -> tuple[Tensor, Tensor]:
-    torch.manual_seed(seed)
-    return torch.randn(1, SHAPE.shape_codes, 1, 1), torch.randn(1, SHAPE.appearance_codes, 1, 1)
-
-
 def baked() -> RendererNetwork:
-    return RendererNetwork("small", PackedRenderer(GENERATOR, codes()), field_record(GENERATOR, False))
+    return RendererNetwork("small", PackedRenderer(GENERATOR, small_codes()), field_record(GENERATOR, False))
 
 
 @torch.no_grad()
@@ -73,13 +68,13 @@ def test_every_engine_renders_what_torch_does(target: str, tmp_path: Path) -> No
     with FaceRenderer(tmp_path / "b") as renderer:
         for pose in ((45.0, 20.0, 0.0), (-45.0, -20.0, 10.0)):
             made = renderer.render(*pose).astype(np.float64) / 255
-            assert np.abs(made - plain(pose, codes())).max() <= 0.5 / 255 + 1e-4
+            assert np.abs(made - plain(pose, small_codes())).max() <= 0.5 / 255 + 1e-4
 
 
 def test_the_head_can_enter_with_every_picture(tmp_path: Path) -> None:
     network = RendererNetwork("small", PackedRenderer(GENERATOR, None), field_record(GENERATOR, True))
     export_renderer(network, target_by_name("onnxruntime-cpu"), tmp_path / "b")
-    zs, za = (code.clamp(-CODE_RANGE, CODE_RANGE) for code in codes(5))
+    zs, za = (code.clamp(-CODE_RANGE, CODE_RANGE) for code in small_codes(5))
     vectors = (zs.flatten().numpy(), za.flatten().numpy())
     with FaceRenderer(tmp_path / "b") as renderer:
         made = renderer.render(20, codes=vectors).astype(np.float64) / 255
@@ -97,8 +92,8 @@ def test_filled_blocks_change_nothing(block: int) -> None:
     assert BLOCK % block == 0
     entered = torch.from_numpy(network_input(field_record(GENERATOR, False), (30.0, -10.0, 0.0)))
     with torch.no_grad():
-        filled = PackedRenderer(GENERATOR, codes(), block)(entered)
-        assert float((filled - PackedRenderer(GENERATOR, codes())(entered)).abs().max()) <= 1e-5
+        filled = PackedRenderer(GENERATOR, small_codes(), block)(entered)
+        assert float((filled - PackedRenderer(GENERATOR, small_codes())(entered)).abs().max()) <= 1e-5
 
 
 def test_the_box_mask_matters_at_the_edge() -> None:
@@ -142,7 +137,7 @@ def test_all_of_it_runs_on_the_npu(target: str, tmp_path: Path) -> None:
     assert manifest.fidelity is not None
     assert manifest.fidelity["min_psnr_db"] > 40
     with FaceRenderer(tmp_path / "b") as renderer:
-        assert np.abs(renderer.render(30) / 255 - plain((30, 0, 0), codes())).mean() < 0.02
+        assert np.abs(renderer.render(30) / 255 - plain((30, 0, 0), small_codes())).mean() < 0.02
 
 
 def test_an_operator_that_the_npu_lacks_is_reported(tmp_path: Path) -> None:
