@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from npuface_runtime.ray_encoding import SHUFFLE, network_input
 from npuface_runtime.renderer_manifest import RendererManifest
 
 Code = NDArray[np.float32]
+Number = TypeVar("Number", np.float32, np.uint8)
 
 
 class FaceRenderer:
@@ -64,8 +66,9 @@ class FaceRenderer:
             EngineError: the engine failed.
         """
         self._entered = network_input(self.manifest.renderer, (yaw, pitch, roll), codes, self._entered)
-        picture = run_renderer(self.manifest, self._session, self._entered)
-        return np.ascontiguousarray(np.rint(picture * 255), np.uint8)
+        levels = _colours(self.manifest, self._session, self._entered) * np.float32(255)
+        np.rint(levels, out=levels)
+        return pixels(levels.clip(0, 255, out=levels).astype(np.uint8))
 
     def close(self) -> None:
         """Let go of the model. Closing twice is harmless."""
@@ -86,6 +89,11 @@ def run_renderer(manifest: RendererManifest, session: Session, entered: NDArray[
     Raises:
         EngineError: the engine failed, or a colour is not finite.
     """
+    return pixels(_colours(manifest, session, entered)).clip(0, 1)
+
+
+def _colours(manifest: RendererManifest, session: Session, entered: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Blocks of pixels [1, n, n, 12], about 0..1."""
     info, out = manifest.input, manifest.outputs[0]
     if info.layout == "NHWC":
         entered = np.ascontiguousarray(entered.transpose(0, 2, 3, 1))
@@ -95,16 +103,16 @@ def run_renderer(manifest: RendererManifest, session: Session, entered: NDArray[
         (made,) = session.run(stored.clip(limits.min, limits.max).astype(info.dtype))
     else:
         (made,) = session.run(entered)
-    picture = made.astype(np.float32, copy=False)
-    if not np.isfinite(picture).all():
+    blocks = made.astype(np.float32, copy=False)
+    if not np.isfinite(blocks.sum()):
         why = "the network returned colours that are not finite"
         raise EngineError(f"cannot render with {manifest.name}", why, "check the precision that the engine runs it in")
     if out.scale is not None and out.zero_point is not None:
-        picture = (picture - out.zero_point) * np.float32(out.scale)
-    return pixels(picture if out.layout == "NHWC" else picture.transpose(0, 2, 3, 1)).clip(0, 1)
+        blocks = (blocks - out.zero_point) * np.float32(out.scale)
+    return blocks if out.layout == "NHWC" else blocks.transpose(0, 2, 3, 1)
 
 
-def pixels(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
+def pixels(blocks: NDArray[Number]) -> NDArray[Number]:
     """Blocks of pixels [1, n, n, 12] -> the picture [2n, 2n, 3]; see RendererRecord.output_shape."""
     _, height, width, _ = blocks.shape
     apart = blocks.reshape(height, width, SHUFFLE, SHUFFLE, 3)

@@ -155,14 +155,13 @@ def encode(points: Array, made: Array) -> None:
     angle = points * np.float32(math.pi / 2)
     np.sin(angle, out=made[:3])
     np.cos(angle, out=made[3:6])
+    twice = np.empty_like(angle)
     for first in range(6, len(made), 6):
         sine, cosine = made[first : first + 3], made[first + 3 : first + 6]
-        before = made[first - 6 : first - 3]
-        np.multiply(before, made[first - 3 : first], out=sine)
-        sine += sine
-        np.multiply(before, before, out=cosine)
-        cosine *= -2
-        cosine += 1
+        np.multiply(made[first - 6 : first - 3], 2, out=twice)
+        np.multiply(twice, made[first - 3 : first], out=sine)
+        np.multiply(twice, made[first - 6 : first - 3], out=cosine)
+        np.subtract(1, cosine, out=cosine)
 
 
 def cast(record: RendererRecord, turned: Array) -> tuple[Array, Array]:
