@@ -64,6 +64,12 @@ def test_checkpoint_round_trip(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["s.safetensors"]
 
 
+def test_those_who_may_read_other_files_may_read_a_checkpoint(tmp_path: Path) -> None:
+    save_student(tmp_path / "s.safetensors", Student(SMALL).state_dict(), StudentInfo(SMALL, "ibug-68"))
+    (tmp_path / "other").touch()
+    assert (tmp_path / "s.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 def _write(path: Path, metadata: dict[str, str] | None) -> str:
     save_file({"x": torch.zeros(1)}, path, metadata)
     return str(path)

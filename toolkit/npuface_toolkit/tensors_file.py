@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from npuface_runtime.errors import UserError
@@ -24,7 +24,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], kind: str, about: s
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        save_file(kept, temporary, {"format": kind, "about": about})
+        # not save_file, whose files nobody but their owner may read
+        temporary.write_bytes(save(kept, {"format": kind, "about": about}))
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot write {path}", str(error), "check the disk and the folder's permissions") from None
