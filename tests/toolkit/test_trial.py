@@ -85,6 +85,8 @@ def test_without_a_warm_up_variants_start_as_their_configuration_says(tiny: Path
     run_trial(read_trial(tiny), [source], NOBODY, tmp_path / "second")
     _, info = load_student(str(tmp_path / "second" / "first-0.safetensors"))
     assert info.facts["config"]["start"].endswith("warm-0.safetensors")
+    given = read_trial(tiny, start="given.safetensors")
+    assert {variant.config.start for variant in given.variants.values()} == {"given.safetensors"}
 
 
 @pytest.mark.parametrize(

@@ -59,10 +59,10 @@ def find_trial(name: str) -> Path:
     return shipped if "/" not in name and shipped.is_file() else Path(name)
 
 
-def read_trial(path: Path, teacher: str | None = None) -> Trial:
+def read_trial(path: Path, teacher: str | None = None, start: str | None = None) -> Trial:
     """Read a trial from TOML: `seeds`, [base], [warm] and [variants.NAME], the latter two as changes of the base.
 
-    `teacher` is whom every variant with distillation terms learns from.
+    `teacher` is whom every variant with distillation terms learns from, `start` a checkpoint in the place of the base's.
 
     Raises:
         UserError: the file is missing, no TOML, or has a key or value that is not known.
@@ -71,6 +71,8 @@ def read_trial(path: Path, teacher: str | None = None) -> Trial:
     try:
         raw = tomllib.loads(path.read_text())
         base, seeds = raw["base"], tuple(int(seed) for seed in raw["seeds"])
+        if start:
+            base = base | {"start": start}
         warm = build_config(_changed(base, raw["warm"]), f"{path}, warm") if "warm" in raw else None
         variants = {
             name: _variant(base, changes, f"{path}, {name}", teacher) for name, changes in raw["variants"].items()

@@ -12,6 +12,9 @@ import typer
 
 from npuface_toolkit.cli.console import JsonOption, output, table
 
+StartOption = Annotated[
+    str | None, typer.Option("--start", help="A checkpoint whose weights to start from; the configuration's else.")
+]
 TeacherOption = Annotated[
     str | None,
     typer.Option("--teacher", help="A checkpoint to distil from, as the configuration's [distillation] says."),
@@ -30,9 +33,7 @@ def train(
     data: DataOption,
     out: Annotated[Path, typer.Option("--out", help="The .safetensors file to write; its model card lies beside it.")],
     config: Annotated[str, typer.Option("--config", help="A TOML file, or a shipped configuration.")] = "student-68",
-    start: Annotated[
-        str | None, typer.Option("--start", help="A checkpoint whose weights to start from; the configuration's else.")
-    ] = None,
+    start: StartOption = None,
     teacher: TeacherOption = None,
     as_json: JsonOption = False,
 ) -> None:

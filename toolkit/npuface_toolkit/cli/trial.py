@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from npuface_toolkit.cli.console import JsonOption, output, table
-from npuface_toolkit.cli.training import DataOption, TeacherOption
+from npuface_toolkit.cli.training import DataOption, StartOption, TeacherOption
 
 
 def register(app: typer.Typer) -> None:
@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def trial(
-    question: Annotated[str, typer.Argument(help="A trial: a TOML file, or a shipped one: decode, distillation.")],
+    question: Annotated[str, typer.Argument(help="A trial: a TOML file, or a shipped one: decode, distillation, teacher.")],
     data: DataOption,
     out: Annotated[
         Path, typer.Option("--out", help="Folder of checkpoints and results; a killed trial goes on there.")
@@ -27,6 +27,7 @@ def trial(
         list[str] | None,
         typer.Option("--also", help="Faces that no training sees, measured without the face contour. Repeatable."),
     ] = None,
+    start: StartOption = None,
     teacher: TeacherOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -48,7 +49,7 @@ def trial(
         logger.info("%s: epoch %d/%d, loss %.3f, %.0f s", name, epoch.epoch, epoch.epochs, epoch.loss, epoch.seconds)
 
     with output(as_json, "training") as result:
-        asked = read_trial(find_trial(question), teacher)
+        asked = read_trial(find_trial(question), teacher, start)
         share = next(iter(asked.variants.values())).config.held_out
         results = run_trial(asked, data, trial_faces(data, also or [], share), out, report)
         written = {"results.json": trial_json(results).encode(), "table.md": trial_markdown(results).encode()}
