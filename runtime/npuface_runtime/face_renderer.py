@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -104,7 +105,7 @@ def _colours(manifest: RendererManifest, session: Session, entered: NDArray[np.f
     else:
         (made,) = session.run(entered)
     blocks = made.astype(np.float32, copy=False)
-    if not np.isfinite(blocks.sum()):
+    if not math.isfinite(blocks.sum()):
         why = "the network returned colours that are not finite"
         raise EngineError(f"cannot render with {manifest.name}", why, "check the precision that the engine runs it in")
     if out.scale is not None and out.zero_point is not None:

@@ -47,6 +47,7 @@ class RendererRecord:
         point_frequencies, direction_frequencies: octaves of the encodings.
         max_yaw, max_pitch, max_roll: degrees to either side that the networks were trained and compared on.
         shape_codes, appearance_codes: lengths of the codes that enter; 0 where one identity is baked in.
+        view_in_rows: how the encoded view enters a field (see input_shape).
     """
 
     kind: str
@@ -62,6 +63,7 @@ class RendererRecord:
     max_roll: float
     shape_codes: int = 0
     appearance_codes: int = 0
+    view_in_rows: bool = False
 
     @property
     def takes_codes(self) -> bool:
@@ -71,22 +73,30 @@ class RendererRecord:
     @property
     def first_of_view(self) -> int:
         """The channel of a field's input at which the encoded view begins."""
-        return _blocks(6 * self.point_frequencies + 1)
+        behind_mask = 6 * self.point_frequencies + 1
+        return behind_mask if self.view_in_rows else _blocks(behind_mask)
+
+    @property
+    def view_channels(self) -> int:
+        """How many channels of a field's input the encoded view takes."""
+        numbers = 6 * self.direction_frequencies
+        return -(-numbers // self.samples) if self.view_in_rows else numbers
 
     @property
     def input_shape(self) -> tuple[int, int, int, int]:
         """Shape of the network's input, NCHW.
 
-        A field: rows 0..S-1 are the encoded samples, with the mask as channel 6L, and from channel `first_of_view` on
-        the encoded view, which is the same in all of them; row S holds the codes where they enter, one in each of its
-        first columns; what they do not fill is zero. Samples and view fill whole blocks of 16 channels, for kernels
-        that compute in such blocks.
+        A field: rows 0..S-1 are the encoded samples, with the mask as channel 6L. The view, which all samples of a ray
+        share, begins at channel `first_of_view`: a channel for each of its numbers, in row 0, or with `view_in_rows`
+        its numbers along the rows, S of them a channel. Row S holds the codes where they enter, one in each of its
+        first columns. What they do not fill is zero: they come in whole blocks of 16 channels, for kernels that compute
+        in such blocks.
         A light field: the grid of rays, of each the encodings of its points one after another.
         """
         rays, channels = self.grid**2, 6 * self.point_frequencies
         if self.kind == "light-field":
             return (1, channels * self.samples, self.grid, self.grid)
-        used = self.first_of_view + 6 * self.direction_frequencies
+        used = self.first_of_view + self.view_channels
         return (1, _blocks(max(used, self.shape_codes, self.appearance_codes)), self.samples + self.takes_codes, rays)
 
     @property
@@ -127,6 +137,8 @@ def check_pose(record: RendererRecord, yaw: float, pitch: float, roll: float) ->
     Raises:
         UserError: an angle is not finite or beyond the record's limits.
     """
+    if abs(yaw) <= record.max_yaw and abs(pitch) <= record.max_pitch and abs(roll) <= record.max_roll:
+        return
     limits = (("yaw", yaw, record.max_yaw), ("pitch", pitch, record.max_pitch), ("roll", roll, record.max_roll))
     for name, angle, limit in limits:
         if not math.isfinite(angle):
@@ -139,10 +151,14 @@ def check_pose(record: RendererRecord, yaw: float, pitch: float, roll: float) ->
 def rotation(yaw: float, pitch: float, roll: float) -> Array:
     """Ry(yaw) Rx(-pitch) Rz(roll) [3, 3], degrees: columns are the camera's axes in the world."""
     (cy, sy), (cp, sp), (cr, sr) = ((math.cos(a), math.sin(a)) for a in map(math.radians, (yaw, pitch, roll)))
-    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    about_x = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
-    about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
-    return np.asarray(about_y @ about_x @ about_z, np.float32)
+    return np.array(
+        [
+            [cy * cr - sy * sp * sr, -cy * sr - sy * sp * cr, sy * cp],
+            [cp * sr, cp * cr, sp],
+            [-sy * cr - cy * sp * sr, sy * sr - cy * sp * cr, cy * cp],
+        ],
+        np.float32,
+    )
 
 
 def encode(points: Array, made: Array) -> None:
@@ -166,11 +182,9 @@ def encode(points: Array, made: Array) -> None:
 
 def cast(record: RendererRecord, turned: Array) -> tuple[Array, Array]:
     """Samples [3, S, R] and unit directions [3, R] of the rays of a camera with that rotation, in the world."""
-    rays = turned @ _rays(record.grid, record.tan_half)
-    steps = (np.arange(record.samples, dtype=np.float32) + 0.5) * (2.0 / record.samples)
-    depths = (record.distance - 1 + steps).astype(np.float32)
-    origin = turned[:, 2] * np.float32(record.distance)
-    return origin[:, None, None] + depths[None, :, None] * rays[:, None], rays
+    world = turned @ _in_camera(record.grid, record.samples, record.distance, record.tan_half)
+    rays = record.grid**2
+    return world[:, :-rays].reshape(3, record.samples, rays), world[:, -rays:]
 
 
 def network_input(
@@ -199,10 +213,13 @@ def network_input(
         encode(points, entered.reshape(samples, channels, -1).transpose(1, 0, 2))
         return entered
     encode(points, entered[0, :channels, :samples])
-    np.less_equal(np.abs(points).max(0), 1, out=entered[0, channels, :samples], casting="unsafe")
-    view = np.empty((6 * record.direction_frequencies, 1, rays.shape[1]), np.float32)
-    encode(rays[:, None], view)
-    entered[0, record.first_of_view : record.first_of_view + len(view), :samples] = view
+    np.less_equal(np.maximum.reduce(np.abs(points)), 1, out=entered[0, channels, :samples], casting="unsafe")
+    view = np.empty((6 * record.direction_frequencies, rays.shape[1]), np.float32)
+    encode(rays, view)
+    rows = samples if record.view_in_rows else 1
+    for channel in range(record.view_channels):
+        part = view[channel * rows : (channel + 1) * rows]
+        entered[0, record.first_of_view + channel, : len(part)] = part
     for column, code in enumerate(codes or ()):
         entered[0, : len(code), samples, column] = code / CODE_RANGE
     return entered
@@ -230,11 +247,16 @@ def _check_codes(record: RendererRecord, codes: tuple[Array, Array] | None) -> N
 
 
 @lru_cache(maxsize=8)
-def _rays(grid: int, tan_half: float) -> Array:
-    """Unit directions of the rays of a camera that is not turned [3, grid^2]."""
-    uv = _plane(grid) * np.float32(tan_half)
-    rays = np.concatenate([uv, -np.ones((1, uv.shape[1]), np.float32)])
-    return np.asarray(rays / np.linalg.norm(rays, axis=0), np.float32)
+def _in_camera(grid: int, samples: int, distance: float, tan_half: float) -> Array:
+    """Samples and, behind them, unit directions of the rays of a camera that is not turned [3, (S + 1) R]: a rotation
+    turns both about the middle of the head."""
+    uv = _plane(grid) * tan_half
+    rays = np.concatenate([uv, -np.ones((1, uv.shape[1]))])
+    rays /= np.linalg.norm(rays, axis=0)
+    depths = distance - 1 + (np.arange(samples) + 0.5) * (2.0 / samples)
+    points = depths[:, None] * rays[:, None]
+    points[2] += distance
+    return np.concatenate([points.reshape(3, -1), rays], 1).astype(np.float32)
 
 
 def _plane(grid: int) -> Array:

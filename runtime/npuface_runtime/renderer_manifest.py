@@ -26,7 +26,7 @@ class RendererManifest(BundleManifest):
     """
 
     FORMAT: ClassVar[str] = "npuface-renderer"
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
 
     name: str
     target: str

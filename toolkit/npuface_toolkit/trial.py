@@ -62,7 +62,7 @@ def find_trial(name: str) -> Path:
 def read_trial(path: Path, teacher: str | None = None, start: str | None = None) -> Trial:
     """Read a trial from TOML: `seeds`, [base], [warm] and [variants.NAME], the latter two as changes of the base.
 
-    `teacher` is whom every variant with distillation terms learns from, `start` a checkpoint in the place of the base's.
+    `teacher` is whom every variant with distillation terms learns from, `start` what takes the place of the base's.
 
     Raises:
         UserError: the file is missing, no TOML, or has a key or value that is not known.

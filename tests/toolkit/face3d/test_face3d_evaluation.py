@@ -119,6 +119,9 @@ def test_heads_that_training_saw_are_left_out(
         ({"sources": ["points:x.csv"]}, "missing"),
         ({"sheet": Path("a.png")}, "none are given"),
         ({"heads": None}, "neither heads nor faces"),
+        ({"int8": "ethos-u55-256"}, "none are given"),
+        ({"int8": "ethos-u54", "sources": ["points:x.csv"], "identity": "mobilefacenet:x"}, "ethos-u54"),
+        ({"int8": "apple-ane", "sources": ["points:x.csv"], "identity": "mobilefacenet:x"}, "INT8"),
     ],
 )
 def test_what_cannot_be_evaluated_is_refused(files: tuple[str, Path], given: dict[str, object], why: str) -> None:

@@ -25,7 +25,7 @@ from npuface_export.renderer import (
 from npuface_export.target import target_by_name, targets
 from npuface_runtime import Landmarker
 from npuface_runtime.errors import EngineError, UserError
-from npuface_runtime.face_renderer import FaceRenderer, run_renderer
+from npuface_runtime.face_renderer import FaceRenderer, pixels, run_renderer
 from npuface_runtime.ray_encoding import BLOCK, CODE_RANGE, network_input
 from npuface_runtime.renderer_manifest import RendererManifest
 from npuface_toolkit.face3d.light_field import (
@@ -88,12 +88,15 @@ def test_the_head_can_enter_with_every_picture(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("block", sorted({target.channel_block for target in targets().values()}))
-def test_filled_blocks_change_nothing(block: int) -> None:
+@pytest.mark.parametrize("takes_codes", [False, True])
+def test_every_layout_renders_the_same(block: int, takes_codes: bool) -> None:
     assert BLOCK % block == 0
-    entered = torch.from_numpy(network_input(field_record(GENERATOR, False), (30.0, -10.0, 0.0)))
+    pose, (zs, za) = (30.0, -10.0, 0.0), small_codes(5)
+    packed = PackedRenderer(GENERATOR, None if takes_codes else (zs, za), block)
+    entered = network_input(packed.record, pose, (zs.flatten().numpy(), za.flatten().numpy()) if takes_codes else None)
     with torch.no_grad():
-        filled = PackedRenderer(GENERATOR, small_codes(), block)(entered)
-        assert float((filled - PackedRenderer(GENERATOR, small_codes())(entered)).abs().max()) <= 1e-5
+        made = pixels(packed(torch.from_numpy(entered)).permute(0, 2, 3, 1).numpy())
+    assert np.abs(made - plain(pose, (zs, za))).max() <= 1e-5
 
 
 def test_the_box_mask_matters_at_the_edge() -> None:
@@ -156,8 +159,9 @@ def test_an_operator_that_the_npu_lacks_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("takes_codes", [False, True])
-def test_an_input_written_over_is_that_of_the_new_pose(takes_codes: bool) -> None:
-    record, random = field_record(GENERATOR, takes_codes), np.random.default_rng(0)
+@pytest.mark.parametrize("block", [1, BLOCK])
+def test_an_input_written_over_is_that_of_the_new_pose(takes_codes: bool, block: int) -> None:
+    record, random = field_record(GENERATOR, takes_codes, block), np.random.default_rng(0)
     buffer = None
     for pose in extreme_poses(record):
         drawn = drawn_codes(record, random)

@@ -114,6 +114,9 @@ def evaluate(
         bool, typer.Option("--fit-identity", help="Let the judge's network take part in the fit, too; it is said.")
     ] = False,
     sheet: Annotated[Path | None, typer.Option("--sheet", help="Draw faces and their heads by yaw: FILE.png.")] = None,
+    int8: Annotated[
+        str | None, typer.Option("--int8", help="Quantize the renderer of each face of --data for this target.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Reconstruct heads and faces, and compare them with the truth, or with themselves by a judge of identities.
@@ -123,7 +126,7 @@ def evaluate(
     from npuface_toolkit.face3d.evaluation import evaluate_face3d
 
     with output(as_json, "evaluating") as result:
-        found = evaluate_face3d(model, heads, data or [], held_out, most, identity, fit_identity, sheet)
+        found = evaluate_face3d(model, heads, data or [], held_out, most, identity, fit_identity, sheet, int8)
         rows = [(part, name, _shown(value)) for part, record in found.items() for name, value in record.items()]
         result.result(found, table(model, ("on", "what", "value"), rows))
 

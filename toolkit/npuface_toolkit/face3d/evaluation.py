@@ -14,12 +14,16 @@ from torch import nn
 
 from npuface_benchmarks.draw import encode_picture
 from npuface_benchmarks.files import write_all
+from npuface_export.calibrated import check_int8
+from npuface_export.compile import check_compiler
+from npuface_export.target import target_by_name
 from npuface_runtime.errors import UserError
 from npuface_toolkit.face3d.evaluate import on_heads, on_photos
 from npuface_toolkit.face3d.face3d_checkpoint import Face3d, load_face3d
 from npuface_toolkit.face3d.head_views import load_views
 from npuface_toolkit.face3d.identity_encoder import open_identity_encoder
 from npuface_toolkit.face3d.photos import Photos, aligned_photos, read_portraits
+from npuface_toolkit.face3d.quantized_heads import quantize_heads
 from npuface_toolkit.face3d.random_heads import random_heads
 from npuface_toolkit.face3d.reconstruct import Reconstruction
 from npuface_toolkit.face3d.sheets import yaw_sheet
@@ -39,16 +43,19 @@ def evaluate_face3d(
     identity: str | None,
     fit_identity: bool,
     sheet: Path | None,
+    int8: str | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Reconstruct heads, faces or both (see cli.face3d.evaluate for the arguments).
 
     Returns:
-        Records by "heads", "faces" and "random heads" (HeadErrors, PhotoErrors, RandomHeads).
+        Records by "heads", "faces", "INT8" and "random heads" (HeadErrors, PhotoErrors, QuantizedHeads, RandomHeads).
 
     Raises:
         UserError: nothing is given to reconstruct, it cannot be read, or nothing of it was held out.
     """
     _check(heads, sources, held_out, identity, sheet)
+    if int8 is not None:
+        _check_int8(int8, sources)
     networks = load_face3d(model)
     found: dict[str, dict[str, Any]] = {}
     if heads is not None:
@@ -61,6 +68,9 @@ def evaluate_face3d(
         photos = known.part(_spread(len(known), most))
         errors, made = on_photos(networks, photos, judge, fitted_by=judge if fit_identity else None)
         found["faces"] = asdict(errors) | {"judge_in_fit": fit_identity, "people": len(set(photos.identities))}
+        if int8 is not None:
+            fitted = [(head.zs, head.za) for head in made]
+            found["INT8"] = asdict(quantize_heads(networks.generator, fitted, target_by_name(int8)))
         found |= _random(networks, known, judge)
         if sheet:
             _write_sheet(sheet, networks, photos, made)
@@ -91,6 +101,13 @@ def _check(
         raise UserError(
             f"cannot hold out {held_out}", "it is a share of heads and identities", "give 0.05 for instance"
         )
+
+
+def _check_int8(target: str, sources: Sequence[str]) -> None:
+    if not sources:
+        raise UserError("cannot measure INT8", "it is that of faces, and none are given", "give --data")
+    check_int8(target_by_name(target))
+    check_compiler(target_by_name(target))
 
 
 def _photos(sources: Sequence[str], held_out: float | None, size: int) -> Photos:

@@ -50,7 +50,7 @@ class Field(nn.Module):
         self.to_density = nn.Conv2d(width, 1, 1)
         self.to_features = nn.Conv2d(width, width, 1)
         self.appearance = nn.Conv2d(appearance_codes, width, 1, bias=False)
-        self.view = nn.Conv2d(rays.direction_channels, width, 1, bias=False)
+        self.view: nn.Module = nn.Conv2d(rays.direction_channels, width, 1, bias=False)
         self.last = nn.Conv2d(width, width, 1)
         self.to_colour = nn.Conv2d(width, 3, 1)
         self.plate = nn.Conv2d(rays.channels, width, 1)

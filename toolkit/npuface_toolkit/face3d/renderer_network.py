@@ -16,7 +16,7 @@ from npuface_toolkit.face3d.codes_file import load_codes
 from npuface_toolkit.face3d.face3d_checkpoint import FORMAT as FACE3D
 from npuface_toolkit.face3d.face3d_checkpoint import load_face3d
 from npuface_toolkit.face3d.light_field import LightField, LightFieldConfig, packed_light_field
-from npuface_toolkit.face3d.packed import PackedRenderer, field_record
+from npuface_toolkit.face3d.packed import PackedRenderer
 from npuface_toolkit.tensors_file import write_tensors
 
 LIGHT_FIELD = "npuface-light-field-2"
@@ -48,7 +48,7 @@ def renderer_network(name: str, codes: Path | None, target: Target) -> RendererN
     generator = load_face3d(name).generator
     baked = load_codes(codes, generator.config) if codes else None
     packed = PackedRenderer(generator, baked, target.channel_block)
-    return RendererNetwork(path.stem, packed, field_record(generator, baked is None))
+    return RendererNetwork(path.stem, packed, packed.record)
 
 
 def save_light_field(path: Path, field: LightField, facts: dict[str, Any]) -> None:
