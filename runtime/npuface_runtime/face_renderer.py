@@ -69,7 +69,8 @@ class FaceRenderer:
         self._entered = network_input(self.manifest.renderer, (yaw, pitch, roll), codes, self._entered)
         levels = _colours(self.manifest, self._session, self._entered) * np.float32(255)
         np.rint(levels, out=levels)
-        return pixels(levels.clip(0, 255, out=levels).astype(np.uint8))
+        np.minimum(levels, 255, out=levels)
+        return pixels(np.maximum(levels, 0, out=levels).astype(np.uint8))
 
     def close(self) -> None:
         """Let go of the model. Closing twice is harmless."""
@@ -94,7 +95,7 @@ def run_renderer(manifest: RendererManifest, session: Session, entered: NDArray[
 
 
 def _colours(manifest: RendererManifest, session: Session, entered: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Blocks of pixels [1, n, n, 12], about 0..1."""
+    """Blocks of pixels [1, n, n, 48], about 0..1."""
     info, out = manifest.input, manifest.outputs[0]
     if info.layout == "NHWC":
         entered = np.ascontiguousarray(entered.transpose(0, 2, 3, 1))
@@ -114,7 +115,7 @@ def _colours(manifest: RendererManifest, session: Session, entered: NDArray[np.f
 
 
 def pixels(blocks: NDArray[Number]) -> NDArray[Number]:
-    """Blocks of pixels [1, n, n, 12] -> the picture [2n, 2n, 3]; see RendererRecord.output_shape."""
+    """Blocks of pixels [1, n, n, 48] -> the picture [4n, 4n, 3]; see RendererRecord.output_shape."""
     _, height, width, _ = blocks.shape
     apart = blocks.reshape(height, width, SHUFFLE, SHUFFLE, 3)
     return apart.transpose(0, 2, 1, 3, 4).reshape(SHUFFLE * height, SHUFFLE * width, 3)

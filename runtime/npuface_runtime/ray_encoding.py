@@ -29,7 +29,7 @@ it has no place in the range that INT8 has for it."""
 _MAX = {"grid": 256, "samples": 256, "point_frequencies": 10, "direction_frequencies": 10, "shape_codes": 1024}
 _FARTHEST = 1000.0
 BLOCK = 16
-SHUFFLE = 2
+SHUFFLE = 4
 """Side of the blocks of pixels in which a picture leaves the network."""
 
 
@@ -101,7 +101,7 @@ class RendererRecord:
 
     @property
     def output_shape(self) -> tuple[int, int, int, int]:
-        """Shape of the network's output, NCHW: for each block of 2 x 2 pixels a cell, whose channels are ordered by row
+        """Shape of the network's output, NCHW: for each block of 4 x 4 pixels a cell, whose channels are ordered by row
         in the block, column in the block, colour (R, G, B in 0..1).
         """
         return (1, 3 * SHUFFLE**2, self.size // SHUFFLE, self.size // SHUFFLE)
@@ -150,7 +150,8 @@ def check_pose(record: RendererRecord, yaw: float, pitch: float, roll: float) ->
 
 def rotation(yaw: float, pitch: float, roll: float) -> Array:
     """Ry(yaw) Rx(-pitch) Rz(roll) [3, 3], degrees: columns are the camera's axes in the world."""
-    (cy, sy), (cp, sp), (cr, sr) = ((math.cos(a), math.sin(a)) for a in map(math.radians, (yaw, pitch, roll)))
+    y, p, r = math.radians(yaw), math.radians(pitch), math.radians(roll)
+    cy, sy, cp, sp, cr, sr = math.cos(y), math.sin(y), math.cos(p), math.sin(p), math.cos(r), math.sin(r)
     return np.array(
         [
             [cy * cr - sy * sp * sr, -cy * sr - sy * sp * cr, sy * cp],

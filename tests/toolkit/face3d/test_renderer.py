@@ -148,7 +148,7 @@ def test_an_operator_that_the_npu_lacks_is_reported(tmp_path: Path) -> None:
 
     class Bilinear(nn.Module):
         def forward(self, entered: Tensor) -> Tensor:
-            small = entered[:, :12, :8, :8].sigmoid()
+            small = entered[:, :48, :4, :4].sigmoid()
             return functional.interpolate(small, scale_factor=4.0, mode="bilinear", align_corners=False)
 
     record = replace(field_record(GENERATOR, False), samples=8, size=64)
@@ -251,7 +251,7 @@ def test_colours_that_are_not_finite_are_refused(bundle: Path) -> None:
 
     class Broken:
         def run(self, entered: np.ndarray) -> tuple[np.ndarray]:  # type: ignore[type-arg]
-            return (np.full((1, 12, SHAPE.size // 2, SHAPE.size // 2), np.nan, np.float32),)
+            return (np.full((1, 48, SHAPE.size // 4, SHAPE.size // 4), np.nan, np.float32),)
 
     manifest = RendererManifest.load(bundle)
     with pytest.raises(EngineError, match="not finite"):
