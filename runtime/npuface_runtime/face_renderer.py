@@ -68,9 +68,7 @@ class FaceRenderer:
         """
         self._entered = network_input(self.manifest.renderer, (yaw, pitch, roll), codes, self._entered)
         levels = _colours(self.manifest, self._session, self._entered) * np.float32(255)
-        np.rint(levels, out=levels)
-        np.minimum(levels, 255, out=levels)
-        return pixels(np.maximum(levels, 0, out=levels).astype(np.uint8))
+        return pixels(np.rint(levels, out=levels).clip(0, 255, out=levels).astype(np.uint8))
 
     def close(self) -> None:
         """Let go of the model. Closing twice is harmless."""

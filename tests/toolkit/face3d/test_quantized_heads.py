@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from small import small_codes, small_model
 
-from npuface_export.renderer import RendererNetwork, export_renderer, quantize_renderer
+from npuface_export.renderer import export_renderer, quantize_renderer
 from npuface_export.target import target_by_name
-from npuface_toolkit.face3d.packed import PackedRenderer
 from npuface_toolkit.face3d.quantized_heads import quantize_heads
+from npuface_toolkit.face3d.renderer_network import head_network
 
 GENERATOR = small_model().generator
 TARGET = target_by_name("onnxruntime-cpu")
@@ -21,8 +21,7 @@ def test_figures_are_those_of_the_bundles(tmp_path: Path) -> None:
     heads = [small_codes(seed) for seed in (0, 5)]
     alone = []
     for place, codes in enumerate(heads):
-        packed = PackedRenderer(GENERATOR, codes, TARGET.channel_block)
-        export_renderer(RendererNetwork("small", packed, packed.record), TARGET, tmp_path / str(place))
+        export_renderer(head_network("small", GENERATOR, codes, TARGET), TARGET, tmp_path / str(place))
         fidelity = quantize_renderer(tmp_path / str(place)).fidelity
         assert fidelity is not None
         alone.append(fidelity["psnr_db"])

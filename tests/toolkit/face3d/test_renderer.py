@@ -28,10 +28,7 @@ from npuface_runtime.errors import EngineError, UserError
 from npuface_runtime.face_renderer import FaceRenderer, pixels, run_renderer
 from npuface_runtime.ray_encoding import BLOCK, CODE_RANGE, network_input
 from npuface_runtime.renderer_manifest import RendererManifest
-from npuface_toolkit.face3d.light_field import (
-    LightField,
-    LightFieldConfig,
-)
+from npuface_toolkit.face3d.light_field import LightField, LightFieldConfig
 from npuface_toolkit.face3d.packed import PackedRenderer, field_record
 from npuface_toolkit.face3d.pose import Pose, camera_to_world
 from npuface_toolkit.face3d.rays import ray_inputs

@@ -4,7 +4,7 @@ Sums over the samples before each are a product with a matrix, with the samples 
 12 x 1 over one channel, which NPUs prefer to a change of layout, they took a sixth of the time of the whole renderer in
 INT8 on ONNX Runtime. The share of a sample is made once for every channel: a product of tensors of one shape stays in
 blocks, one that repeats a channel leaves them and comes back. With the view along the rows (see
-npuface_runtime.ray_encoding) that saves 6 % of the time in float, and costs 5 % in INT8.
+npuface_runtime.ray_encoding) that saves 6 % of the time in float, and costs a tenth in INT8.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from npuface_benchmarks.draw import encode_picture
 from npuface_benchmarks.files import write_all
 from npuface_export.calibrated import check_int8
 from npuface_export.compile import check_compiler
-from npuface_export.target import target_by_name
+from npuface_export.target import Target, target_by_name
 from npuface_runtime.errors import UserError
 from npuface_toolkit.face3d.evaluate import on_heads, on_photos
 from npuface_toolkit.face3d.face3d_checkpoint import Face3d, load_face3d
@@ -54,8 +54,7 @@ def evaluate_face3d(
         UserError: nothing is given to reconstruct, it cannot be read, or nothing of it was held out.
     """
     _check(heads, sources, held_out, identity, sheet)
-    if int8 is not None:
-        _check_int8(int8, sources)
+    target = None if int8 is None else _int8_target(int8, sources)
     networks = load_face3d(model)
     found: dict[str, dict[str, Any]] = {}
     if heads is not None:
@@ -68,9 +67,9 @@ def evaluate_face3d(
         photos = known.part(_spread(len(known), most))
         errors, made = on_photos(networks, photos, judge, fitted_by=judge if fit_identity else None)
         found["faces"] = asdict(errors) | {"judge_in_fit": fit_identity, "people": len(set(photos.identities))}
-        if int8 is not None:
+        if target is not None:
             fitted = [(head.zs, head.za) for head in made]
-            found["INT8"] = asdict(quantize_heads(networks.generator, fitted, target_by_name(int8)))
+            found["INT8"] = asdict(quantize_heads(networks.generator, fitted, target))
         found |= _random(networks, known, judge)
         if sheet:
             _write_sheet(sheet, networks, photos, made)
@@ -103,11 +102,14 @@ def _check(
         )
 
 
-def _check_int8(target: str, sources: Sequence[str]) -> None:
+def _int8_target(name: str, sources: Sequence[str]) -> Target:
+    """The target by its name, refused before anything is fitted where nothing could be quantized for it."""
     if not sources:
         raise UserError("cannot measure INT8", "it is that of faces, and none are given", "give --data")
-    check_int8(target_by_name(target))
-    check_compiler(target_by_name(target))
+    target = target_by_name(name)
+    check_int8(target)
+    check_compiler(target)
+    return target
 
 
 def _photos(sources: Sequence[str], held_out: float | None, size: int) -> Photos:

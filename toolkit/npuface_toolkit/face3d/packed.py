@@ -64,9 +64,8 @@ class PackedRenderer(nn.Module):
     def __init__(self, generator: Generator, codes: tuple[Tensor, Tensor] | None, channel_block: int = 1) -> None:
         super().__init__()
         self.generator = deepcopy(generator)
-        self.takes_codes = codes is None
         field = self.generator.field
-        self.record = record = field_record(generator, self.takes_codes, channel_block)
+        self.record = record = field_record(generator, codes is None, channel_block)
         first, self.reads = record.first_of_view, record.input_shape[1]
         self.register_buffer("plate", encoded_plate(generator.config.rays), persistent=False)
         if codes:
@@ -85,10 +84,10 @@ class PackedRenderer(nn.Module):
     def forward(self, entered: Tensor) -> Tensor:
         """As RendererRecord.input_shape says -> RGB in 0..1 as output_shape says."""
         record, rows, zs, za = self.record, entered, None, None
-        if self.takes_codes:
+        if record.takes_codes:
             rows, codes = entered[:, :, : record.samples], entered[:, :, record.samples :] * CODE_RANGE
             zs, za = codes[:, : record.shape_codes, :, :1], codes[:, : record.appearance_codes, :, 1:2]
-        after = 6 * record.point_frequencies
+        after = self.generator.config.rays.channels
         mask, pe_x, pe_d = rows[:, after : after + 1], rows, rows[:, :, :1]
         if record.view_in_rows:
             pe_d = rows[:, record.first_of_view : record.first_of_view + record.view_channels]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from npuface_export.renderer import RendererNetwork, export_renderer, quantize_renderer
+from npuface_export.renderer import export_renderer, quantize_renderer
 from npuface_export.target import Target
 from npuface_toolkit.face3d.codes_file import Codes
 from npuface_toolkit.face3d.generator import Generator
-from npuface_toolkit.face3d.packed import PackedRenderer
+from npuface_toolkit.face3d.renderer_network import head_network
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,8 @@ def quantize_heads(generator: Generator, heads: Sequence[Codes], target: Target)
     """
     found = []
     for codes in heads:
-        packed = PackedRenderer(generator, codes, target.channel_block)
-        network = RendererNetwork("head", packed, packed.record)
         with tempfile.TemporaryDirectory(prefix="npuface-") as folder:
-            export_renderer(network, target, Path(folder) / "head")
+            export_renderer(head_network("head", generator, codes, target), target, Path(folder) / "head")
             fidelity = quantize_renderer(Path(folder) / "head").fidelity
         assert fidelity is not None
         found.append(fidelity["psnr_db"])

@@ -12,9 +12,10 @@ from npuface_export.target import Target
 from npuface_runtime.errors import UserError
 from npuface_runtime.plain import build
 from npuface_toolkit.checkpoint import checkpoint_format, find_checkpoint, read_weights
-from npuface_toolkit.face3d.codes_file import load_codes
+from npuface_toolkit.face3d.codes_file import Codes, load_codes
 from npuface_toolkit.face3d.face3d_checkpoint import FORMAT as FACE3D
 from npuface_toolkit.face3d.face3d_checkpoint import load_face3d
+from npuface_toolkit.face3d.generator import Generator
 from npuface_toolkit.face3d.light_field import LightField, LightFieldConfig, packed_light_field
 from npuface_toolkit.face3d.packed import PackedRenderer
 from npuface_toolkit.tensors_file import write_tensors
@@ -47,8 +48,13 @@ def renderer_network(name: str, codes: Path | None, target: Target) -> RendererN
         return RendererNetwork(path.stem, packed_light_field(field), field.record())
     generator = load_face3d(name).generator
     baked = load_codes(codes, generator.config) if codes else None
-    packed = PackedRenderer(generator, baked, target.channel_block)
-    return RendererNetwork(path.stem, packed, packed.record)
+    return head_network(path.stem, generator, baked, target)
+
+
+def head_network(name: str, generator: Generator, codes: Codes | None, target: Target) -> RendererNetwork:
+    """The renderer of a 3D model laid out for a target: of one head, or without codes of all that enter."""
+    packed = PackedRenderer(generator, codes, target.channel_block)
+    return RendererNetwork(name, packed, packed.record)
 
 
 def save_light_field(path: Path, field: LightField, facts: dict[str, Any]) -> None:
