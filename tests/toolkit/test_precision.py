@@ -15,7 +15,7 @@ AVX512 = {"avx512_bw": True, "avx512_vl": True, "avx512_dq": True}
 
 @pytest.mark.parametrize(
     ("has", "fit"),
-    [({"avx2": True, "avx512_bf16": False}, False), ({"amx_bf16": True}, True), (AVX512, True), ({}, False)],
+    [({"avx2": True, "avx512_bf16": False}, False), ({"amx_bf16": True}, True), (AVX512, False), ({}, False)],
 )
 def test_it_is_taken_where_the_processor_has_it_and_said_where_not(
     has: dict[str, bool], fit: bool, monkeypatch: pytest.MonkeyPatch

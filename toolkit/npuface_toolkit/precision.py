@@ -7,13 +7,11 @@ import logging
 import torch
 
 _log = logging.getLogger("npuface.train")
-_AVX512 = ("avx512_bw", "avx512_vl", "avx512_dq")
-"""With these oneDNN computes bfloat16 at the speed of float32 or better (its documentation, "bfloat16 training")."""
 
 
 def autocasts(precision: str, device: torch.device) -> bool:
     """Whether training casts to bfloat16: where it is asked for and the device has it. It is said where it has not:
-    emulated, a step was 20 times slower.
+    emulated, a step was 20 times slower, and 1.2 to 1.6 times with the AVX-512 kernels that oneDNN has for it.
     """
     if precision != "bf16":
         return False
@@ -24,5 +22,4 @@ def autocasts(precision: str, device: torch.device) -> bool:
 
 
 def _processor_fits() -> bool:
-    has = torch.cpu.get_capabilities()
-    return any(on for name, on in has.items() if "bf16" in name) or all(has.get(name) for name in _AVX512)
+    return any(on for name, on in torch.cpu.get_capabilities().items() if "bf16" in name)
