@@ -115,11 +115,16 @@ def test_the_table_shows_mean_and_spread_and_the_paired_difference() -> None:
 
     results = [result("a", 0, 0.05, 0.06), result("a", 1, 0.07, 0.08), result("b", 0, 0.04, 0.045)]
     results.append(result("b", 1, 0.06, 0.065))
-    assert len(trial_columns(results)) == len(trial_rows(results)[0])
-    first, second = trial_rows(results)
+    assert len(trial_columns(results, {})) == len(trial_rows(results, {})[0])
+    first, second = trial_rows(results, {})
     assert first == ("a", "host", "6.00 ± 1.41", "7.00 ± 1.41", "0.050", "+1.00")
     assert second[-1] == "-0.50"
-    assert trial_markdown(results).count("\n") == 4
+    assert trial_markdown(results, {}).count("\n") == 4
+    beside = {"start": {"held out": 0.08}, "teacher": {"held out": 0.048}}
+    taught, _, start, teacher = trial_rows(results, beside)
+    assert taught[-1] == "+25.0 %"
+    assert (start[0], teacher[2], teacher[3]) == ("the start", "4.80", "-")
+    assert {len(row) for row in trial_rows(results, beside)} == {len(trial_columns(results, beside))}
 
 
 def test_trial_faces_are_of_people_that_training_never_sees(source: str) -> None:
@@ -128,7 +133,23 @@ def test_trial_faces_are_of_people_that_training_never_sees(source: str) -> None
     assert unseen
     assert not unseen & {face.identity for face in faces.calibration}
     assert faces.points("held out") is None
+    assert faces.points("labels") is None
     assert len(faces.points("labels without jaw") or ()) == 68 - len(IBUG_68.jaw)
+
+
+def test_what_a_network_labelled_measures_nothing(data: Path, tmp_path: Path) -> None:
+    """A trial trains on every weighted face, so that none may be among those that it measures on."""
+    labels = (data / "p1" / "test_frames_keypoints.csv").read_text().splitlines()[1:200]
+    rows = []
+    for line in labels:
+        name, *values = line.split(",")
+        rows.append(",".join([name, *(f"{x},{y},0.5" for x, y in zip(values[::2], values[1::2], strict=True))]))
+    (tmp_path / "weighted.csv").write_text("\n".join(rows) + "\n")
+    weighted = f"weighted:{tmp_path}/weighted.csv:{data}/p1/test"
+    labelled = f"points:{data}/p1/training_frames_keypoints.csv:{data}/p1/training"
+    alone, both = (trial_faces(sources, [], 0.2) for sources in ([labelled], [labelled, weighted]))
+    assert len(both.calibration) == len(alone.calibration) + len(rows)
+    assert len(both.measured["held out"]) == len(alone.measured["held out"])
 
 
 def test_the_trial_of_a_teacher_differs_in_the_teacher_alone() -> None:
@@ -139,6 +160,7 @@ def test_the_trial_of_a_teacher_differs_in_the_teacher_alone() -> None:
     assert replace(alone, distillation=distilled.distillation) == distilled
     assert len(trial.seeds) >= 3
     assert trial.warm is None
+    assert trial.beside() == {"start": "light-68", "teacher": "teacher.safetensors"}
     load_student(distilled.start)
 
 

@@ -233,13 +233,13 @@ def split_by_identity(faces: Sequence[Face], held_out: float) -> tuple[list[Face
     """(training, held out): each identity wholly on one side, chosen by a hash of its name.
 
     The choice does not depend on the order or on which other faces are there, so two files with the
-    same people split alike.
+    same people split alike. Faces with weights are never held out: what a network labelled measures nothing.
     """
     if not 0 <= held_out <= 1:
         raise ValueError(f"held_out {held_out} is not in 0..1")
 
-    def is_out(identity: str) -> bool:
-        digest = hashlib.sha256(identity.encode()).digest()
-        return int.from_bytes(digest[:8], "big") / 2**64 < held_out
+    def is_out(face: Face) -> bool:
+        digest = hashlib.sha256(face.identity.encode()).digest()
+        return face.weights is None and int.from_bytes(digest[:8], "big") / 2**64 < held_out
 
-    return [f for f in faces if not is_out(f.identity)], [f for f in faces if is_out(f.identity)]
+    return [face for face in faces if not is_out(face)], [face for face in faces if is_out(face)]

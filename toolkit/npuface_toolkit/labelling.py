@@ -21,8 +21,8 @@ from npuface_runtime.detectors.detector import Box
 from npuface_runtime.geometry import box_of_points, crop_of_box
 from npuface_toolkit.augment import warp
 from npuface_toolkit.checkpoint import load_student
+from npuface_toolkit.decoding import confidence, decoded
 from npuface_toolkit.metrics import eye_distance
-from npuface_toolkit.objective import confidence, decoded
 from npuface_toolkit.samples import normalise
 from npuface_toolkit.schemes import Scheme, scheme_by_name
 from npuface_toolkit.student import STRIDE

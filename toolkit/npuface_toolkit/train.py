@@ -62,9 +62,7 @@ class Trainer:
         self.accelerator = Accelerator()
         self.scheme, self.config, self.state_file, self.report = scheme, config, state_file, report
         self._check_batches()
-        labelled = [face for face in faces if face.weights is None]  # what a network labelled measures nothing
-        self.training, self.held_out = split_by_identity(labelled, config.held_out)
-        self.training += [face for face in faces if face.weights is not None]
+        self.training, self.held_out = split_by_identity(faces, config.held_out)
         device = self.accelerator.device
         self.objective = Objective(scheme, config, device, autocasts(config.precision, device))
         student = Student(network_shape(scheme, config))

@@ -42,6 +42,15 @@ class Trial:
     warm: TrainingConfig | None
     variants: Mapping[str, Variant]
 
+    def beside(self) -> dict[str, str]:
+        """Checkpoints to measure beside the variants, by their part: the start and the teacher, where all that have
+        one have the same."""
+        configs = [variant.config for variant in self.variants.values()]
+        starts = set() if self.warm else {config.start for config in configs}
+        teachers = {config.distillation.teacher for config in configs if config.distillation.active}
+        parts = {"start": starts - {""}, "teacher": teachers}
+        return {part: next(iter(names)) for part, names in parts.items() if len(names) == 1}
+
 
 @dataclass(frozen=True)
 class Result:

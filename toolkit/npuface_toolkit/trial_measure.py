@@ -49,7 +49,7 @@ class TrialFaces:
 
 
 def trial_faces(sources: Sequence[str], also: Sequence[str], held_out: float) -> TrialFaces:
-    """The faces of a trial: people held out of `sources`, and every face of `also`, without the face contour.
+    """The faces of a trial: people held out of `sources`, and every face of `also`, with and without the face contour.
 
     Raises:
         UserError: a source cannot be read, or the landmark schemes differ.
@@ -57,12 +57,15 @@ def trial_faces(sources: Sequence[str], also: Sequence[str], held_out: float) ->
     faces, scheme = read_sources(sources)
     training, unseen = split_by_identity(faces, held_out)
     measured: dict[str, Sequence[Face]] = {"held out": unseen}
+    without_jaw: set[str] = set()
     for source in also:
         more, other = read_sources([source])
         if other.name != scheme.name:
             raise UserError(f"cannot measure on {source}", f"it has {other.name} landmarks", f"give {scheme.name} data")
-        measured[f"{Path(source.split(':')[1]).stem} without jaw"] = more
-    return TrialFaces(scheme, measured, frozenset(measured) - {"held out"}, training)
+        name = Path(source.split(":")[1]).stem
+        measured |= {name: more, f"{name} without jaw": more}
+        without_jaw.add(f"{name} without jaw")
+    return TrialFaces(scheme, measured, frozenset(without_jaw), training)
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,13 @@ def _recipe(form: str) -> Recipe | None:
     return Recipe(decode="int8") if form_by_name(form).finish == "coordinates" else None
 
 
+def nme_by_set(model: str, faces: TrialFaces) -> dict[str, float]:
+    """NME, as a fraction, of a checkpoint or a bundle on every set."""
+    return {
+        name: evaluate(model, chosen, faces.scheme, faces.points(name)).nme for name, chosen in faces.measured.items()
+    }
+
+
 def measure(checkpoint: Path, form: str, faces: TrialFaces) -> Measured:
     """Export a checkpoint with a decode form to LiteRT, quantize it, and run both bundles on every set."""
     with tempfile.TemporaryDirectory() as name:
@@ -94,12 +104,5 @@ def measure(checkpoint: Path, form: str, faces: TrialFaces) -> Measured:
         exact, quantized = folder / "exact", folder / "quantized"
         export_bundle(student_network(str(checkpoint)), target_by_name(_TARGET), exact, form=form)
         manifest = quantize_bundle(exact, pictures, quantized, recipe=_recipe(form))
-        nme = {
-            bundle: {
-                name: evaluate(str(bundle), chosen, faces.scheme, faces.points(name)).nme
-                for name, chosen in faces.measured.items()
-            }
-            for bundle in (exact, quantized)
-        }
         shift = manifest.coordinate_shift or {}
-        return Measured(nme[exact], nme[quantized], float(shift["mean_px"]))
+        return Measured(nme_by_set(str(exact), faces), nme_by_set(str(quantized), faces), float(shift["mean_px"]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -11,17 +11,24 @@ import numpy as np
 from npuface_toolkit.trial import Result
 
 Row = tuple[str, ...]
+Beside = Mapping[str, Mapping[str, float]]
+"""NME by set, as fractions, of what is shown beside the variants: "start" and "teacher"."""
 
 
-def trial_columns(results: Sequence[Result]) -> Row:
+def trial_columns(results: Sequence[Result], beside: Beside) -> Row:
     """Titles of the columns of trial_rows."""
     sets = tuple(results[0].figures.float_nme)
     nme = tuple(f"{kind} NME, {name}" for name in sets for kind in ("float", "INT8"))
-    return ("trained with", "runs as", *nme, "INT8 shift, px", "INT8 NME less the float NME of the first row, paired")
+    last = ("INT8 shift, px", "INT8 NME less the float NME of the first row, paired")
+    return ("trained with", "runs as", *nme, *last, *(("float NME over the teacher's",) if "teacher" in beside else ()))
 
 
-def trial_rows(results: Sequence[Result]) -> list[Row]:
-    """One row for each variant and form: mean ± standard deviation over the seeds, in percent of the eye distance."""
+def trial_rows(results: Sequence[Result], beside: Beside) -> list[Row]:
+    """One row for each variant and form: mean ± standard deviation over the seeds, in percent of the eye distance.
+
+    After them a row for each part in `beside`. Where a teacher is there, a variant's last cell says by how much its NME
+    is above the teacher's, set by set.
+    """
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         groups.setdefault((result.variant, result.form), []).append(result)
@@ -37,20 +44,30 @@ def trial_rows(results: Sequence[Result]) -> list[Row]:
             ]
         shift = np.mean([r.figures.shift for r in group])
         difference = np.subtract([r.figures.int8_nme[sets[0]] for r in group], reference)
-        rows.append((variant, form, *cells, f"{shift:.3f}", f"{100 * difference.mean():+.2f}"))
+        over = _over_teacher(group, beside["teacher"]) if "teacher" in beside else ()
+        rows.append((variant, form, *cells, f"{shift:.3f}", f"{100 * difference.mean():+.2f}", *over))
+    width = len(trial_columns(results, beside))
+    for part, nme in beside.items():
+        row = (f"the {part}", "as it is", *(cell for name in sets for cell in (f"{100 * nme[name]:.2f}", "-")))
+        rows.append(row + ("-",) * (width - len(row)))
     return rows
 
 
-def trial_markdown(results: Sequence[Result]) -> str:
+def _over_teacher(group: Sequence[Result], teacher: Mapping[str, float]) -> Row:
+    ratios = [float(np.mean([r.figures.float_nme[name] for r in group])) / nme for name, nme in teacher.items()]
+    return (" / ".join(f"{100 * (ratio - 1):+.1f} %" for ratio in ratios),)
+
+
+def trial_markdown(results: Sequence[Result], beside: Beside) -> str:
     """The table for documents."""
-    columns = trial_columns(results)
-    lines = [columns, ("---",) * len(columns), *trial_rows(results)]
+    columns = trial_columns(results, beside)
+    lines = [columns, ("---",) * len(columns), *trial_rows(results, beside)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def trial_json(results: Sequence[Result]) -> str:
-    """Every single result."""
-    return json.dumps([asdict(result) for result in results], indent=2) + "\n"
+def trial_json(results: Sequence[Result], beside: Beside) -> str:
+    """Every single result, and the NME of what is beside them."""
+    return json.dumps({"results": [asdict(result) for result in results], "beside": beside}, indent=2) + "\n"
 
 
 def _spread(values: Sequence[float]) -> str:

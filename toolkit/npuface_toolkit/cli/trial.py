@@ -25,7 +25,9 @@ def trial(
     ],
     also: Annotated[
         list[str] | None,
-        typer.Option("--also", help="Faces that no training sees, measured without the face contour. Repeatable."),
+        typer.Option(
+            "--also", help="Faces that no training sees, measured with and without the face contour. Repeatable."
+        ),
     ] = None,
     start: StartOption = None,
     teacher: TeacherOption = None,
@@ -40,7 +42,7 @@ def trial(
     from npuface_benchmarks.files import write_all
     from npuface_toolkit.training_log import EpochReport
     from npuface_toolkit.trial import find_trial, read_trial, run_trial
-    from npuface_toolkit.trial_measure import trial_faces
+    from npuface_toolkit.trial_measure import nme_by_set, trial_faces
     from npuface_toolkit.trial_table import trial_columns, trial_json, trial_markdown, trial_rows
 
     logger = logging.getLogger("npuface.trial")
@@ -51,10 +53,11 @@ def trial(
     with output(as_json, "training") as result:
         asked = read_trial(find_trial(question), teacher, start)
         share = next(iter(asked.variants.values())).config.held_out
-        results = run_trial(asked, data, trial_faces(data, also or [], share), out, report)
-        written = {"results.json": trial_json(results).encode(), "table.md": trial_markdown(results).encode()}
-        write_all(out, written)
-        shown = table(
-            f"trial {question}, {len(asked.seeds)} seeds, NME in %", trial_columns(results), trial_rows(results)
-        )
-        result.result({"out": str(out), "results": json.loads(trial_json(results))}, shown)
+        faces = trial_faces(data, also or [], share)
+        results = run_trial(asked, data, faces, out, report)
+        beside = {part: nme_by_set(checkpoint, faces) for part, checkpoint in asked.beside().items()}
+        text = trial_json(results, beside)
+        write_all(out, {"results.json": text.encode(), "table.md": trial_markdown(results, beside).encode()})
+        title = f"trial {question}, {len(asked.seeds)} seeds, NME in %"
+        shown = table(title, trial_columns(results, beside), trial_rows(results, beside))
+        result.result({"out": str(out), **json.loads(text)}, shown)
