@@ -10,6 +10,7 @@ import pytest
 from npuface_runtime.errors import UserError
 from npuface_toolkit.checkpoint import load_student
 from npuface_toolkit.schemes import IBUG_68
+from npuface_toolkit.training_config import Distillation
 from npuface_toolkit.trial import Result, find_trial, read_trial, run_trial
 from npuface_toolkit.trial_measure import Measured, TrialFaces, trial_faces
 from npuface_toolkit.trial_table import trial_columns, trial_markdown, trial_rows
@@ -115,16 +116,16 @@ def test_the_table_shows_mean_and_spread_and_the_paired_difference() -> None:
 
     results = [result("a", 0, 0.05, 0.06), result("a", 1, 0.07, 0.08), result("b", 0, 0.04, 0.045)]
     results.append(result("b", 1, 0.06, 0.065))
-    assert len(trial_columns(results, {})) == len(trial_rows(results, {})[0])
-    first, second = trial_rows(results, {})
+    assert len(trial_columns(results, {})) == len(trial_rows(results, {}, {})[0])
+    first, second = trial_rows(results, {}, {})
     assert first == ("a", "host", "6.00 ± 1.41", "7.00 ± 1.41", "0.050", "+1.00")
     assert second[-1] == "-0.50"
-    assert trial_markdown(results, {}).count("\n") == 4
-    beside = {"start": {"held out": 0.08}, "teacher": {"held out": 0.048}}
-    taught, _, start, teacher = trial_rows(results, beside)
-    assert taught[-1] == "+25.0 %"
-    assert (start[0], teacher[2], teacher[3]) == ("the start", "4.80", "-")
-    assert {len(row) for row in trial_rows(results, beside)} == {len(trial_columns(results, beside))}
+    assert trial_markdown(results, {}, {}).count("\n") == 4
+    beside = {"old, the start": {"held out": 0.08}, "wise, a teacher": {"held out": 0.048}}
+    rows = trial_rows(results, beside, {"a": "wise, a teacher"})
+    assert [row[-1] for row in rows] == ["+25.0 %", "-", "-", "-"]
+    assert rows[3][:4] == ("wise, a teacher", "as it is", "4.80", "-")
+    assert {len(row) for row in rows} == {len(trial_columns(results, {"a": "wise, a teacher"}))}
 
 
 def test_trial_faces_are_of_people_that_training_never_sees(source: str) -> None:
@@ -152,16 +153,27 @@ def test_what_a_network_labelled_measures_nothing(data: Path, tmp_path: Path) ->
     assert len(both.measured["held out"]) == len(alone.measured["held out"])
 
 
-def test_the_trial_of_a_teacher_differs_in_the_teacher_alone() -> None:
-    trial = read_trial(find_trial("teacher"), "teacher.safetensors")
-    distilled, alone = trial.variants["distilled"].config, trial.variants["alone"].config
-    assert distilled.distillation.active
-    assert not alone.distillation.active
-    assert replace(alone, distillation=distilled.distillation) == distilled
+def test_the_trial_of_teachers_differs_in_the_teacher_alone() -> None:
+    trial = read_trial(find_trial("teacher"), start="light.safetensors")
+    assert trial.taught == {"by-student-68": "student-68, a teacher", "by-teacher-68": "teacher-68, a teacher"}
+    assert trial.beside() == {
+        "light, the start": "light.safetensors",
+        "student-68, a teacher": "student-68",
+        "teacher-68, a teacher": "teacher-68",
+    }
+    configs = [replace(variant.config, distillation=Distillation()) for variant in trial.variants.values()]
+    assert configs == [configs[0]] * 3
     assert len(trial.seeds) >= 3
     assert trial.warm is None
-    assert trial.beside() == {"start": "light-68", "teacher": "teacher.safetensors"}
-    load_student(distilled.start)
+    load_student(read_trial(find_trial("teacher")).variants["alone"].config.start)
+
+
+def test_the_teacher_of_the_command_teaches_those_that_name_none(tiny: Path) -> None:
+    tiny.write_text(TINY.replace("[variants.first]", '[variants.first]\ndistillation = { teacher = "own" }'))
+    variants = read_trial(tiny, "given").variants
+    assert [variants[name].config.distillation.teacher for name in ("first", "second")] == ["own", "given"]
+    with pytest.raises(UserError, match="given teaches nobody"):
+        read_trial(find_trial("teacher"), "given")
 
 
 def test_the_teacher_of_the_command_teaches_the_variants_with_distillation() -> None:

@@ -43,13 +43,17 @@ class Trial:
     variants: Mapping[str, Variant]
 
     def beside(self) -> dict[str, str]:
-        """Checkpoints to measure beside the variants, by their part: the start and the teacher, where all that have
-        one have the same."""
+        """Checkpoints to measure beside the variants, by what the table calls them: starts and teachers."""
         configs = [variant.config for variant in self.variants.values()]
-        starts = set() if self.warm else {config.start for config in configs}
-        teachers = {config.distillation.teacher for config in configs if config.distillation.active}
-        parts = {"start": starts - {""}, "teacher": teachers}
-        return {part: next(iter(names)) for part, names in parts.items() if len(names) == 1}
+        starts = {config.start for config in configs} - {""} if self.warm is None else set()
+        shown = {f"{Path(start).stem}, the start": start for start in sorted(starts)}
+        return shown | {called: self.variants[name].config.distillation.teacher for name, called in self.taught.items()}
+
+    @property
+    def taught(self) -> dict[str, str]:
+        """What the table calls the teacher of each variant that has one."""
+        configs = {name: variant.config.distillation for name, variant in self.variants.items()}
+        return {name: f"{Path(how.teacher).stem}, a teacher" for name, how in configs.items() if how.active}
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,10 @@ def find_trial(name: str) -> Path:
 def read_trial(path: Path, teacher: str | None = None, start: str | None = None) -> Trial:
     """Read a trial from TOML: `seeds`, [base], [warm] and [variants.NAME], the latter two as changes of the base.
 
-    `teacher` is whom every variant with distillation terms learns from, `start` what takes the place of the base's.
+    `teacher` is whom the variants with distillation terms learn from that name none; `start` replaces the base's.
 
     Raises:
-        UserError: the file is missing, no TOML, or has a key or value that is not known.
+        UserError: the file is missing, no TOML, has a key or value that is not known, or nobody learns from `teacher`.
     """
     what = f"cannot read the trial {path}"
     try:
@@ -92,12 +96,19 @@ def read_trial(path: Path, teacher: str | None = None, start: str | None = None)
         raise UserError(what, str(error), _FIX) from None
     if not seeds or not variants:
         raise UserError(what, "it needs at least one seed and one variant", _FIX)
+    how = [variant.config.distillation for variant in variants.values()]
+    if teacher and not any(one.active and one.teacher == teacher for one in how):
+        why = "its variants name their teachers themselves, or have no distillation"
+        raise UserError(
+            f"{teacher} teaches nobody in {path}", why, "leave --teacher out, or change a copy of the trial"
+        )
     return Trial(seeds, warm, variants)
 
 
 def _variant(base: Mapping[str, Any], changes: dict[str, Any], source: str, teacher: str | None) -> Variant:
     rest = {key: value for key, value in changes.items() if key != "measured"}
-    config = taught(build_config(_changed(base, rest), source), teacher)
+    config = build_config(_changed(base, rest), source)
+    config = config if config.distillation.teacher else taught(config, teacher)
     return Variant(config, tuple(changes.get("measured", (config.decode,))))
 
 

@@ -12,22 +12,24 @@ from npuface_toolkit.trial import Result
 
 Row = tuple[str, ...]
 Beside = Mapping[str, Mapping[str, float]]
-"""NME by set, as fractions, of what is shown beside the variants: "start" and "teacher"."""
+"""NME by set, as fractions, of what is shown beside the variants, by what the table calls it."""
+Taught = Mapping[str, str]
+"""What the table calls the teacher of a variant."""
 
 
-def trial_columns(results: Sequence[Result], beside: Beside) -> Row:
+def trial_columns(results: Sequence[Result], taught: Taught) -> Row:
     """Titles of the columns of trial_rows."""
     sets = tuple(results[0].figures.float_nme)
     nme = tuple(f"{kind} NME, {name}" for name in sets for kind in ("float", "INT8"))
     last = ("INT8 shift, px", "INT8 NME less the float NME of the first row, paired")
-    return ("trained with", "runs as", *nme, *last, *(("float NME over the teacher's",) if "teacher" in beside else ()))
+    return ("trained with", "runs as", *nme, *last, *(("float NME over the teacher's",) if taught else ()))
 
 
-def trial_rows(results: Sequence[Result], beside: Beside) -> list[Row]:
+def trial_rows(results: Sequence[Result], beside: Beside, taught: Taught) -> list[Row]:
     """One row for each variant and form: mean ± standard deviation over the seeds, in percent of the eye distance.
 
-    After them a row for each part in `beside`. Where a teacher is there, a variant's last cell says by how much its NME
-    is above the teacher's, set by set.
+    After them a row for each network in `beside`. Where there are teachers, a variant's last cell says by how much its
+    NME is above its teacher's, set by set.
     """
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
@@ -44,11 +46,11 @@ def trial_rows(results: Sequence[Result], beside: Beside) -> list[Row]:
             ]
         shift = np.mean([r.figures.shift for r in group])
         difference = np.subtract([r.figures.int8_nme[sets[0]] for r in group], reference)
-        over = _over_teacher(group, beside["teacher"]) if "teacher" in beside else ()
+        over = _over_teacher(group, beside[taught[variant]]) if variant in taught else ("-",) * bool(taught)
         rows.append((variant, form, *cells, f"{shift:.3f}", f"{100 * difference.mean():+.2f}", *over))
-    width = len(trial_columns(results, beside))
-    for part, nme in beside.items():
-        row = (f"the {part}", "as it is", *(cell for name in sets for cell in (f"{100 * nme[name]:.2f}", "-")))
+    width = len(trial_columns(results, taught))
+    for called, nme in beside.items():
+        row = (called, "as it is", *(cell for name in sets for cell in (f"{100 * nme[name]:.2f}", "-")))
         rows.append(row + ("-",) * (width - len(row)))
     return rows
 
@@ -58,10 +60,10 @@ def _over_teacher(group: Sequence[Result], teacher: Mapping[str, float]) -> Row:
     return (" / ".join(f"{100 * (ratio - 1):+.1f} %" for ratio in ratios),)
 
 
-def trial_markdown(results: Sequence[Result], beside: Beside) -> str:
+def trial_markdown(results: Sequence[Result], beside: Beside, taught: Taught) -> str:
     """The table for documents."""
-    columns = trial_columns(results, beside)
-    lines = [columns, ("---",) * len(columns), *trial_rows(results, beside)]
+    columns = trial_columns(results, taught)
+    lines = [columns, ("---",) * len(columns), *trial_rows(results, beside, taught)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 

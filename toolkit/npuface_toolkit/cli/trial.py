@@ -55,9 +55,10 @@ def trial(
         share = next(iter(asked.variants.values())).config.held_out
         faces = trial_faces(data, also or [], share)
         results = run_trial(asked, data, faces, out, report)
-        beside = {part: nme_by_set(checkpoint, faces) for part, checkpoint in asked.beside().items()}
+        beside = {called: nme_by_set(checkpoint, faces) for called, checkpoint in asked.beside().items()}
         text = trial_json(results, beside)
-        write_all(out, {"results.json": text.encode(), "table.md": trial_markdown(results, beside).encode()})
+        table_page = trial_markdown(results, beside, asked.taught)
+        write_all(out, {"results.json": text.encode(), "table.md": table_page.encode()})
         title = f"trial {question}, {len(asked.seeds)} seeds, NME in %"
-        shown = table(title, trial_columns(results, beside), trial_rows(results, beside))
+        shown = table(title, trial_columns(results, asked.taught), trial_rows(results, beside, asked.taught))
         result.result({"out": str(out), **json.loads(text)}, shown)
