@@ -17,7 +17,7 @@ from npuface_toolkit.metrics import face_errors
 from npuface_toolkit.model_card import model_card
 from npuface_toolkit.student_network import student_network
 
-WILD = {"student-68": 0.07, "light-68": 0.08, "teacher-68": 0.075}
+WILD = {"student-68": 0.07, "light-68": 0.075, "teacher-68": 0.075}
 """NME that a network must keep to on every fourth of the WFLW faces; those that saw no such pictures have 9 %."""
 
 
