@@ -39,7 +39,8 @@ nowhere taken for latency. Measured with
 
 `student-68` and `light-68` are the students that ship, `openseeface` is the network of OpenSeeFace as its authors
 publish it (`--model FILE.toml`). `high-resolution-68` is of HRNet's kind, trained by `npuface train --config
-high-resolution-68` in one pass over the faces: its peaks are faint, and INT8 moves them far.
+high-resolution-68` in one pass over the faces: its peaks are faint, and INT8 moves them far. `light-68` was calibrated
+with 92 pictures of YouTube Faces, every thirty-first face that it was trained on.
 """
 
 
