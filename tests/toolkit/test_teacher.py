@@ -47,14 +47,20 @@ def test_peaks_and_ridges_keep_their_height_and_their_width_in_cells(
 
 
 def test_the_full_student_teaches_smaller_pictures(data: Path) -> None:
-    """On faces that it never saw its answers are near to the labels, on the student's grid."""
+    """On faces that it never saw its answers are as near to the labels as at its own size, on the student's grid."""
     unseen = split_by_identity(read_faces(f"points:{data}/p1/test_frames_keypoints.csv:{data}/p1/test")[0], 0.2)[1]
     config = _config("student-68", 128)
     teacher = Teacher(IBUG_68, config, CPU, autocast=False)
-    samples = FaceSamples(unseen[:16], IBUG_68, 128, config.augmentation, train=False, sigma=SIGMA)
-    batch = [torch.stack(parts) for parts in zip(*samples, strict=True)]  # type: ignore[call-overload]
+
+    def shown(size: int) -> list[torch.Tensor]:
+        samples = FaceSamples(unseen[:16], IBUG_68, size, config.augmentation, train=False, sigma=SIGMA)
+        return [torch.stack(parts) for parts in zip(*samples, strict=True)]  # type: ignore[call-overload]
+
+    batch, own = shown(128), shown(256)
     maps, points = teacher(normalise(batch[0]))
     off = torch.linalg.vector_norm(points - batch[1], dim=-1).mean()
+    off_at_own_size = torch.linalg.vector_norm(teacher(normalise(own[0]))[1] - own[1], dim=-1).mean() / 2
+    assert off < 1.03 * off_at_own_size
     assert off < 0.05 * 32 / 2, "the eyes are about half the crop apart"
     assert energy_loss(maps.heatmaps, landmark_heatmaps(batch[1], 32, SIGMA)).mean() < 0.3
     assert energy_loss(maps.edges, batch[2]).mean() < 0.3

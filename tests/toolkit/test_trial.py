@@ -156,7 +156,7 @@ def test_what_a_network_labelled_measures_nothing(data: Path, tmp_path: Path) ->
 def test_the_trial_of_teachers_differs_in_the_teacher_alone() -> None:
     trial = read_trial(find_trial("teacher"), start="light.safetensors")
     assert trial.taught == {"by-student-68": "student-68, a teacher", "by-teacher-68": "teacher-68, a teacher"}
-    assert trial.beside() == {
+    assert trial.beside == {
         "light, the start": "light.safetensors",
         "student-68, a teacher": "student-68",
         "teacher-68, a teacher": "teacher-68",

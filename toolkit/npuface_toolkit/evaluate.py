@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from npuface_export.decode import HeatmapSpec, form_by_name
 from npuface_runtime import FaceAligner
 from npuface_runtime.errors import UserError
 from npuface_runtime.geometry import box_of_points, crop_of_box
 from npuface_toolkit.augment import Augmentation
 from npuface_toolkit.checkpoint import load_student
+from npuface_toolkit.decoding import decoded
 from npuface_toolkit.faces import WFLW_ATTRIBUTES, Face, read_picture
 from npuface_toolkit.metrics import Accuracy, face_errors, summarise
 from npuface_toolkit.peers import Peer
@@ -56,12 +57,6 @@ class Evaluation:
     errors: NDArray[np.float64]
     overall: Accuracy
     subsets: Mapping[str, Accuracy]
-
-
-def evaluate(model: str, faces: Sequence[Face], scheme: Scheme, points: tuple[int, ...] | None = None) -> Accuracy:
-    """NME, failure rate and AUC of one model; see `predict`. `points` are the landmarks to count, None counts all."""
-    prediction = predict(model, faces, scheme)
-    return measure(prediction, faces, scheme, points or tuple(range(scheme.points))).overall
 
 
 def predict(model: str, faces: Sequence[Face], scheme: Scheme) -> Prediction:
@@ -121,11 +116,9 @@ def _check_scheme(model: str, theirs: str, scheme: Scheme) -> None:
 def _by_checkpoint(model: str, faces: Sequence[Face], scheme: Scheme) -> Prediction:
     student, info = load_student(model)
     _check_scheme(model, info.scheme, scheme)
-    cells, size = student.config.heatmap_size, student.config.input_size
-    spec = HeatmapSpec(scheme.points, cells, cells, info.beta, info.threshold, info.sigma)
-    how = Augmentation(margin=info.margin)
+    size, how = student.config.input_size, Augmentation(margin=info.margin)
     samples = FaceSamples(faces, scheme, size, how, train=False, sigma=info.sigma)
-    predicted, _ = predict_cells(student, samples, form_by_name(info.decode), spec)
+    predicted, _ = predict_cells(student, samples, partial(decoded, info))
     points = [
         crop_of_box(box_of_points(face.points), info.margin).to_frame((found + 0.5) * STRIDE - 0.5, (size, size))
         for face, found in zip(faces, predicted, strict=True)

@@ -19,7 +19,8 @@ def fit_beta(network: nn.Module, samples: FaceSamples, spec: HeatmapSpec) -> flo
     form = form_by_name("seed")
 
     def error(beta: float) -> float:
-        predicted, truth = predict_cells(network, samples, form, replace(spec, beta=beta))
+        tried = replace(spec, beta=beta)
+        predicted, truth = predict_cells(network, samples, lambda heatmaps: form.points(heatmaps, tried))
         return float(np.linalg.norm(predicted - truth, axis=-1).mean())
 
     return min(_CANDIDATES, key=error)

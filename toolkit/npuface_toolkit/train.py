@@ -166,8 +166,8 @@ class Trainer:
 
     def measure(self, samples: FaceSamples) -> Accuracy:
         """Accuracy of the averaged weights."""
-        spec = self.objective.spec(samples.size // STRIDE)
-        predicted, truth = predict_cells(self.average, samples, self.objective.form, spec)
+        form, spec = self.objective.form, self.objective.spec(samples.size // STRIDE)
+        predicted, truth = predict_cells(self.average, samples, lambda heatmaps: form.points(heatmaps, spec))
         return summarise(face_errors(predicted, truth, self.scheme), self.scheme.points)
 
     def weights(self) -> dict[str, Tensor]:

@@ -42,6 +42,7 @@ class Trial:
     warm: TrainingConfig | None
     variants: Mapping[str, Variant]
 
+    @property
     def beside(self) -> dict[str, str]:
         """Checkpoints to measure beside the variants, by what the table calls them: starts and teachers."""
         configs = [variant.config for variant in self.variants.values()]

@@ -55,7 +55,7 @@ def trial(
         share = next(iter(asked.variants.values())).config.held_out
         faces = trial_faces(data, also or [], share)
         results = run_trial(asked, data, faces, out, report)
-        beside = {called: nme_by_set(checkpoint, faces) for called, checkpoint in asked.beside().items()}
+        beside = {called: nme_by_set(checkpoint, faces) for called, checkpoint in asked.beside.items()}
         text = trial_json(results, beside)
         table_page = trial_markdown(results, beside, asked.taught)
         write_all(out, {"results.json": text.encode(), "table.md": table_page.encode()})
