@@ -57,6 +57,32 @@ def test_a_face_in_a_rare_pose_is_shown_more_often(faces: list[Face], monkeypatc
     assert shown[2] == len(faces) + 2
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_labels_by_networks_count_as_far_as_the_configuration_trusts_them(faces: list[Face], share: float) -> None:
+    """Points in another order leave a face where it is: where its labels do not count, the training is the same."""
+    known = np.ones(68, np.float32)
+    right = [*faces[:8], *(replace(face, weights=known) for face in faces[8:])]
+    wrong = [*faces[:8], *(replace(face, points=face.points[::-1].copy(), weights=known) for face in faces[8:])]
+    config = replace(TINY, stages=TINY.stages[:1], held_out=0.0, network_labels=share)
+    losses = []
+    for shown in (right, wrong):
+        trainer = Trainer(shown, IBUG_68, config)
+        trainer.run()
+        losses.append(trainer.history[-1].loss)
+    assert (losses[0] == losses[1]) == (share == 0)
+
+
+def test_a_run_without_labels_that_count_and_without_a_teacher_is_refused(
+    source: str, faces: list[Face], tmp_path: Path
+) -> None:
+    rows = [f"{face.picture.name}," + ",".join(f"{x},{y},1" for x, y in face.points) for face in faces]
+    (tmp_path / "weighted.csv").write_text("\n".join(rows))
+    sources = [source, f"weighted:{tmp_path}/weighted.csv:{faces[0].picture.parent}"]
+    config = replace(TINY, held_out=1.0, network_labels=0.0)  # labels by people only measure
+    with pytest.raises(UserError, match="no teacher speaks of its faces"):
+        train_student(sources, config, tmp_path / "out.safetensors", "test", lambda _: None)
+
+
 class _KilledError(Exception):
     pass
 

@@ -11,8 +11,7 @@ from npuface_toolkit.checkpoint import load_student
 from npuface_toolkit.network_cost import multiply_accumulates, parameters
 from npuface_toolkit.schemes import IBUG_68, WFLW_98
 from npuface_toolkit.student import Student
-from npuface_toolkit.train import network_shape
-from npuface_toolkit.training_config import read_config, taught
+from npuface_toolkit.training_config import network_shape, read_config, taught
 from npuface_toolkit.training_run import find_config
 from npuface_toolkit.untrained import write_untrained
 
@@ -67,9 +66,34 @@ def test_a_teacher_can_be_named_beside_the_configuration() -> None:
         ("augmentation = { blur = 0.1 }", "blur"),
         ("colour = 3", "colour"),
         ('precision = "fp8"', "precision bf16 or fp32"),
+        ('width = "broad"', "width = 'broad' is not a number"),
+        ("decode = 3", "decode = 3 is not a text"),
+        ("seed = 1.5", "seed = 1.5 is not a whole number"),
+        ("workers = true", "workers = True is not a whole number"),
+        ("held_out = nan", "held_out = nan is not 0 or more"),
+        ("network_labels = 1.5", "network_labels = 1.5 is not in 0..1"),
+        ('loss = { edges = "x" }', "loss.edges = 'x' is not a number"),
+        ("augmentation = { camera = { blur = -1 } }", "augmentation.camera.blur = -1 is not 0 or more"),
+        ("sigma = 0", "sigma = 0 is not above 0"),
+        ("depth = 9", "depth 9 is not in 1..5"),
     ],
 )
 def test_what_is_not_known_is_refused(tmp_path: Path, line: str, why: str) -> None:
     (tmp_path / "c.toml").write_text(line + "\nstages = [{ input_size = 64, epochs = 1 }]\n")
+    with pytest.raises(UserError, match=why):
+        read_config(tmp_path / "c.toml")
+
+
+@pytest.mark.parametrize(
+    ("stage", "why"),
+    [
+        ("input_size = 64, epochs = 0", r"stages\[0\].epochs = 0 is not above 0"),
+        ('input_size = "large", epochs = 1', "input_size = 'large' is not a whole number"),
+        ("input_size = 72, epochs = 1 }, { input_size = 128, epochs = 1", "input size 72 is not a multiple of 64"),
+        ("input_size = 64, epochs = 1, rate = inf", "rate = inf is not above 0"),
+    ],
+)
+def test_a_stage_that_cannot_be_trained_is_refused(tmp_path: Path, stage: str, why: str) -> None:
+    (tmp_path / "c.toml").write_text(f"stages = [{{ {stage} }}]\n")
     with pytest.raises(UserError, match=why):
         read_config(tmp_path / "c.toml")

@@ -179,7 +179,10 @@ def test_the_teacher_of_the_command_teaches_those_that_name_none(tiny: Path) -> 
 def test_the_teacher_of_the_command_teaches_the_variants_with_distillation() -> None:
     trial = read_trial(find_trial("distillation"), "teacher.safetensors")
     taught = {name: variant.config.distillation.active for name, variant in trial.variants.items()}
-    assert taught == {"distilled": True, "alone": False, "no-boundaries": True, "no-coordinates": True}
+    with_teacher = {"distilled", "no-boundaries", "no-coordinates"}
+    assert taught == {name: name in with_teacher for name in (*with_teacher, "alone", "network-labels")}
+    trusting = {name for name, variant in trial.variants.items() if variant.config.network_labels}
+    assert trusting == {"network-labels"}, "pictures without labels speak through the teacher alone"
     assert len({variant.config.stages for variant in trial.variants.values()}) == 1
     assert trial.variants["no-boundaries"].config.loss.edges == 0
     assert not any(v.config.distillation.active for v in read_trial(find_trial("distillation")).variants.values())

@@ -12,7 +12,7 @@ import csv
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -227,6 +227,11 @@ def check_inside(face: Face, width: int, height: int) -> None:
             f"they span x {low[0]:.0f}..{high[0]:.0f}, y {low[1]:.0f}..{high[1]:.0f} in a {width} x {height} picture",
             "mend or remove the label",
         )
+
+
+def trusted(faces: Sequence[Face], share: float) -> list[Face]:
+    """The faces, with labels that a network gave counting `share`, 0..1, of what they did; 0 leaves them unlabelled."""
+    return [face if face.weights is None else replace(face, weights=face.weights * np.float32(share)) for face in faces]
 
 
 def split_by_identity(faces: Sequence[Face], held_out: float) -> tuple[list[Face], list[Face]]:

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from npuface_runtime.errors import UserError
 from npuface_toolkit.checkpoint import load_student
 from npuface_toolkit.epoch_batches import EpochBatches
-from npuface_toolkit.faces import Face, split_by_identity
+from npuface_toolkit.faces import Face, split_by_identity, trusted
 from npuface_toolkit.fake_quantization import fake_quantized
 from npuface_toolkit.metrics import Accuracy, face_errors, summarise
 from npuface_toolkit.objective import Objective
@@ -29,8 +29,8 @@ from npuface_toolkit.resume import RunState, load_state, save_state
 from npuface_toolkit.samples import FaceSamples, Sample
 from npuface_toolkit.schedule import cosine
 from npuface_toolkit.schemes import Scheme
-from npuface_toolkit.student import STRIDE, Student, StudentConfig
-from npuface_toolkit.training_config import Stage, TrainingConfig, as_json
+from npuface_toolkit.student import STRIDE, Student
+from npuface_toolkit.training_config import Stage, TrainingConfig, as_json, network_shape
 from npuface_toolkit.training_log import EpochReport
 
 
@@ -62,7 +62,7 @@ class Trainer:
         self.accelerator = Accelerator()
         self.scheme, self.config, self.state_file, self.report = scheme, config, state_file, report
         self._check_batches()
-        self.training, self.held_out = split_by_identity(faces, config.held_out)
+        self.training, self.held_out = split_by_identity(trusted(faces, config.network_labels), config.held_out)
         device = self.accelerator.device
         self.objective = Objective(scheme, config, device, autocasts(config.precision, device))
         student = Student(network_shape(scheme, config))
@@ -173,22 +173,6 @@ class Trainer:
     def weights(self) -> dict[str, Tensor]:
         """The averaged weights, as a checkpoint holds them."""
         return dict(self.average.module.state_dict())
-
-
-def network_shape(scheme: Scheme, config: TrainingConfig) -> StudentConfig:
-    """The shape of the network that a configuration trains on data of a scheme."""
-    return StudentConfig(
-        config.stages[-1].input_size,
-        scheme.points,
-        len(scheme.boundaries),
-        config.width,
-        config.depth,
-        config.stem,
-        config.features,
-        config.compensation,
-        config.backbone,
-        config.stacks,
-    )
 
 
 def _start_from(student: Student, checkpoint: str) -> None:

@@ -12,7 +12,10 @@ from typing import Any
 from npuface_runtime.errors import UserError
 from npuface_toolkit.augment import Augmentation
 from npuface_toolkit.camera_effects import CameraEffects
+from npuface_toolkit.config_values import check_values
 from npuface_toolkit.losses import LossWeights
+from npuface_toolkit.schemes import IBUG_68, Scheme
+from npuface_toolkit.student import StudentConfig
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class TrainingConfig:
         beta: of that form, where it is one with a softmax; 0 trains with 20 and chooses what suits best afterwards.
         sigma: of the target heatmaps, in cells.
         held_out: share of the identities never trained on.
+        network_labels: how much labels count that a network gave, of faces with weights; 0 leaves these to the teacher.
         balance: how often a face in a rare pose is shown an epoch at most (see pose_balance); 1 shows each once.
         weight_decay, ema: of AdamW, and the decay of the averaged weights a step; 0 keeps the last weights.
         seed: of the weights, the order and the augmentation.
@@ -90,6 +94,7 @@ class TrainingConfig:
     beta: float = 0.0
     sigma: float = 1.5
     held_out: float = 0.2
+    network_labels: float = 1.0
     balance: int = 1
     weight_decay: float = 1e-3
     ema: float = 0.998
@@ -132,7 +137,7 @@ def build_config(raw: dict[str, Any], source: str) -> TrainingConfig:
     """A configuration of plain data, as TOML gives it; `source` is for the messages.
 
     Raises:
-        UserError: a key or value is not known.
+        UserError: a key is not known, or a value is of another kind, out of its range, or makes no network.
     """
     what = f"cannot read the configuration {source}"
     try:
@@ -140,12 +145,37 @@ def build_config(raw: dict[str, Any], source: str) -> TrainingConfig:
         stages = tuple(Stage(**stage) for stage in raw["stages"])
         tables = {name: made(**raw.get(name, {})) for name, made in _TABLES.items() if name != "stages"}
         config = TrainingConfig(stages=stages, **tables, **plain)
-    except (KeyError, TypeError, ValueError) as error:
+        check_values(config)
+        for stage in stages:
+            network_shape(IBUG_68, dataclasses.replace(config, stages=(stage,)))
+    except ValueError as error:
+        raise UserError(what, str(error), "mend that value") from None
+    except (KeyError, TypeError) as error:
         known = ", ".join(f.name for f in dataclasses.fields(TrainingConfig))
         raise UserError(what, str(error), f"the keys are {known}") from None
     if not config.stages or config.precision not in ("bf16", "fp32"):
         raise UserError(what, "it needs a stage, and precision bf16 or fp32", "mend the file")
     return config
+
+
+def network_shape(scheme: Scheme, config: TrainingConfig) -> StudentConfig:
+    """The shape of the network that a configuration trains on data of a scheme.
+
+    Raises:
+        ValueError: there is no such network.
+    """
+    return StudentConfig(
+        config.stages[-1].input_size,
+        scheme.points,
+        len(scheme.boundaries),
+        config.width,
+        config.depth,
+        config.stem,
+        config.features,
+        config.compensation,
+        config.backbone,
+        config.stacks,
+    )
 
 
 def taught(config: TrainingConfig, teacher: str | None) -> TrainingConfig:

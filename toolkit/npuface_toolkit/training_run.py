@@ -91,6 +91,13 @@ def _check_faces(trainer: Trainer) -> None:
             f"{len(trainer.training)} of its faces would be trained on, {len(trainer.held_out)} held out",
             "give more identities or another share held_out",
         )
+    unlabelled = all(face.weights is not None and not face.weights.any() for face in trainer.training)
+    if unlabelled and not trainer.config.distillation.active:
+        raise UserError(
+            "cannot train on this data",
+            "none of its labels counts, and no teacher speaks of its faces",
+            "give --teacher, labels by people, or network_labels above 0",
+        )
     largest = max(stage.batch for stage in trainer.config.stages)
     if len(trainer.training) < largest:  # an epoch takes whole batches only: there would be none
         raise UserError(

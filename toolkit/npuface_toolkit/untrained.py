@@ -16,8 +16,7 @@ from npuface_toolkit.checkpoint import StudentInfo, save_student
 from npuface_toolkit.network_cost import multiply_accumulates, parameters
 from npuface_toolkit.schemes import scheme_by_name
 from npuface_toolkit.student import Student
-from npuface_toolkit.train import network_shape
-from npuface_toolkit.training_config import read_config
+from npuface_toolkit.training_config import network_shape, read_config
 from npuface_toolkit.training_run import find_config
 
 
