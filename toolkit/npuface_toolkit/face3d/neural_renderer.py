@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-SCALE = 4
-"""Side of the picture over that of the ray grid."""
+from npuface_runtime.ray_encoding import SHUFFLE
+
+SCALE = SHUFFLE
+"""Side of the picture over that of the ray grid: a ray gives the block of pixels that leaves the exported network."""
 
 
 class NeuralRenderer(nn.Module):
