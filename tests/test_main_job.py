@@ -17,7 +17,8 @@ from npuface_export.target import target_by_name
 from npuface_runtime import FaceAligner, Manifest
 from npuface_runtime.geometry import box_of_points, crop_of_box
 from npuface_toolkit.demo import TARGETS, make_bundles
-from npuface_toolkit.faces import Face, read_faces, read_picture, split_by_identity
+from npuface_toolkit.face_files import read_faces
+from npuface_toolkit.faces import Face, read_picture, split_by_identity
 from npuface_toolkit.metrics import face_errors
 from npuface_toolkit.schemes import IBUG_68
 from npuface_toolkit.student_network import student_network

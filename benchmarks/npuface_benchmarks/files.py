@@ -9,6 +9,20 @@ from pathlib import Path
 from npuface_runtime.errors import UserError
 
 
+def check_writable(file: Path) -> None:
+    """Refuse, before hours are spent on what it shall hold, a file that could not be written.
+
+    Raises:
+        UserError: it is a folder, or lies in none that can be written to.
+    """
+    what = f"cannot write {file}"
+    if file.is_dir():
+        raise UserError(what, "it is a folder", "name a file")
+    above = next(folder for folder in file.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise UserError(what, f"{above} is no folder that can be written to", "name another folder")
+
+
 def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Write files into a folder, which is made where it is missing; none changes before all are on the disk.
 

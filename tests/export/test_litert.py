@@ -36,7 +36,8 @@ from npuface_export.decode.grid import exact_grid
 from npuface_runtime.errors import UserError
 from npuface_toolkit.augment import plain_crop
 from npuface_toolkit.checkpoint import load_student
-from npuface_toolkit.faces import Face, read_faces, read_picture, split_by_identity
+from npuface_toolkit.face_files import read_faces
+from npuface_toolkit.faces import Face, read_picture, split_by_identity
 from npuface_toolkit.samples import normalise
 from npuface_toolkit.student import HeatmapNetwork
 

@@ -101,7 +101,8 @@ def test_yunet_agrees_with_opencvs_own(data: Path, astronaut: NDArray[np.uint8])
 @pytest.mark.parametrize("name", ["cascade", *NETWORKS])
 def test_the_framing_is_still_what_was_measured(data: Path, name: str) -> None:
     """A tenth of the pictures that the constants were measured on; the mean of so few may be 0.05 off."""
-    from npuface_toolkit.faces import read_faces, read_picture
+    from npuface_toolkit.face_files import read_faces
+    from npuface_toolkit.faces import read_picture
 
     detector = open_detector(name if name == "cascade" else data / NETWORKS[name])
     sources = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from npuface_toolkit.faces import read_faces
+from npuface_toolkit.face_files import read_faces
 from npuface_toolkit.samples import Sample
 from npuface_toolkit.train import Trainer
 from npuface_toolkit.training_config import Stage, TrainingConfig

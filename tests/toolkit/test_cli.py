@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -89,6 +90,13 @@ def test_targets_as_json_is_one_object_on_stdout() -> None:
         (("evaluate", "{folder}/none.toml", "--data", "points:{folder}/none.csv"), "why", "there is no file"),
         (("train", "--data", "points:{folder}/none.csv", "--out", "{folder}/s.safetensors"), "why", "there is no file"),
         (("train", "--data", "coco:x", "--out", "x", "--config", "none.toml"), "why", "no such file"),
+        (("evaluate", "light-68", "--data", "weighted:{folder}/weighted.csv"), "why", "networks labelled its faces"),
+        (("train", "--data", "x", "--out", "x", "--config", "{folder}"), "why", "Is a directory"),
+        (
+            ("train", "--data", "x", "--out", "x", "--config", "{folder}/untaught.toml", "--teacher", "teacher-68"),
+            "what",
+            "would teach nothing",
+        ),
         (("export", "student-68"), "why", "Missing option"),
         (("frobnicate",), "why", "No such command"),
         (("run", "{folder}", "x.jpg", "--threads", "0"), "why", "--threads"),
@@ -98,11 +106,17 @@ def test_bad_input_gives_one_clear_error(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], where: str, reason: str
 ) -> None:
     (tmp_path / "text.txt").write_text("neither a model nor a picture")
+    cv2.imwrite(str(tmp_path / "face.png"), np.zeros((64, 64, 3), np.uint8))
+    (tmp_path / "weighted.csv").write_text("face.png," + ",".join(f"{n % 60},20,1" for n in range(68)))
+    (tmp_path / "untaught.toml").write_text(
+        "stages = [{ input_size = 64, epochs = 1 }]\ndistillation = { edges = 0, heatmaps = 0, points = 0 }"
+    )
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "manifest.json").write_text("{")
+    before = sorted(tmp_path.rglob("*"))
     error = _error(capfd, *(argument.format(folder=tmp_path) for argument in arguments))
     assert reason in error[where], error
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["broken", "text.txt"]
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_data_of_another_scheme_is_refused(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from npuface_runtime.errors import UserError
 from npuface_toolkit.confidence_range import confidence_range, main, other_place
-from npuface_toolkit.faces import read_faces
+from npuface_toolkit.face_files import read_faces
 
 
 def test_faces_lie_above_other_places(data: Path, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npuface_runtime.errors import UserError
-from npuface_toolkit.faces import Face, check_inside, read_faces, read_picture, split_by_identity
+from npuface_toolkit.face_files import read_faces
+from npuface_toolkit.faces import Face, check_inside, read_picture, split_by_identity
 
 
 def _face_points(seed: int = 0) -> np.ndarray:
@@ -40,6 +41,25 @@ def test_points_csv(folder: Path, header: bool) -> None:
     assert scheme.name == "ibug-68"
     assert [face.identity for face in faces] == ["Ann_Lee", "Bo"]
     np.testing.assert_allclose(faces[1].points, _face_points(1), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "who"),
+    [
+        ("Jane_Doe_03.jpg", "Jane_Doe"),
+        ("Jane_Doe/03.jpg", "Jane_Doe"),
+        ("Bo/03.jpg", "Bo"),
+        ("Bo/frame_003.jpg", "Bo/frame"),
+        ("portrait.jpg", "portrait"),
+        ("03.jpg", "03"),
+    ],
+)
+def test_who_a_face_is_by_the_name_of_its_picture(tmp_path: Path, name: str, who: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(tmp_path / name), np.zeros((64, 80, 3), np.uint8))
+    (tmp_path / "labels.csv").write_text(name + "," + ",".join(str(v) for v in _face_points().ravel()))
+    (face,), _ = read_faces(f"points:{tmp_path}/labels.csv")
+    assert face.identity == who
 
 
 def _weighted_csv(folder: Path, rows: list[tuple[str, np.ndarray]]) -> str:
@@ -133,6 +153,31 @@ def test_binary_and_empty_label_files_are_refused(folder: Path) -> None:
         read_faces(f"points:{folder}/empty.csv")
 
 
+def test_a_wrong_first_row_is_no_heading_and_a_wrong_line_is_named(folder: Path) -> None:
+    rows = [f"Bo_07.jpg,{'typo' if wrong else 7},8," + ",".join(["9,10"] * 67) for wrong in (True, False)]
+    (folder / "labels.csv").write_text("\n".join(rows))
+    with pytest.raises(UserError, match=r"labels.csv, line 1: bad points"):
+        read_faces(f"points:{folder}/labels.csv:{folder}/pictures")
+    (folder / "labels.csv").write_text("name,x0,y0\n\n" + rows[0])
+    with pytest.raises(UserError, match=r"labels.csv, line 3: bad points"):
+        read_faces(f"points:{folder}/labels.csv:{folder}/pictures")
+
+
+def test_files_that_are_hardly_files_are_refused(folder: Path) -> None:
+    (folder / "quote.csv").write_text('Bo_07.jpg,"' + "1," * 200_000)
+    with pytest.raises(UserError, match="not a text file"):
+        read_faces(f"points:{folder}/quote.csv:{folder}/pictures")
+    with pytest.raises(UserError, match="there is no file"):
+        read_faces(f"points:{folder}/{'x' * 300}.csv")
+    with pytest.raises(UserError, match="a picture is missing"):
+        read_faces(_csv(folder, [("y" * 300 + ".jpg", _face_points())]))
+
+
+def test_a_face_whose_eye_corners_coincide_is_refused(folder: Path) -> None:
+    with pytest.raises(UserError, match=r"outer eye corners of a face in Bo_07.jpg coincide"):
+        read_faces(_csv(folder, [("Bo_07.jpg", np.zeros((68, 2)))]))
+
+
 def test_a_file_that_is_no_picture_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
     (tmp_path / "empty.jpg").touch()
@@ -157,6 +202,16 @@ def test_no_identity_is_on_both_sides(identities: list[str], share: float) -> No
     training, held_out = split_by_identity(faces, share)
     assert not {f.identity for f in training} & {f.identity for f in held_out}
     assert len(training) + len(held_out) == len(faces)
+
+
+def test_what_a_network_labelled_in_a_picture_of_somebody_held_out_is_left_out() -> None:
+    points, weights = np.zeros((68, 2), np.float32), np.ones(68, np.float32)
+    people = [Face(Path(f"{i}.jpg"), points, f"person {i}") for i in range(40)]
+    labelled = [Face(face.picture, points, face.picture.name, weights=weights) for face in people]
+    training, held_out = split_by_identity(people + labelled, 0.5)
+    assert 0 < len(held_out) < 40
+    assert len(training) == 2 * (40 - len(held_out))
+    assert not {face.picture for face in training} & {face.picture for face in held_out}
 
 
 def test_the_split_holds_out_the_share_asked_for_and_is_stable() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -14,8 +15,9 @@ from npuface_runtime.detectors import open_detector
 from npuface_runtime.errors import UserError
 from npuface_toolkit.cli import main
 from npuface_toolkit.evaluate import predict
-from npuface_toolkit.faces import Face, read_faces
-from npuface_toolkit.label_folder import open_sources
+from npuface_toolkit.face_files import read_faces
+from npuface_toolkit.faces import Face
+from npuface_toolkit.label_folder import label_folder, open_sources, picture_files
 from npuface_toolkit.labelling import Checkpoint, Source, find_faces, label_face
 from npuface_toolkit.schemes import IBUG_68
 
@@ -29,7 +31,8 @@ class Unsure:
 
     def __init__(self, noise: float) -> None:
         self._sure, self._noise = Checkpoint("student-68"), noise
-        self.name, self.scheme, self.ours = "unsure", IBUG_68, self._sure.ours
+        self.name, self.scheme = "unsure", IBUG_68
+        self.ours: tuple[int, ...] = self._sure.ours
         self._rng = np.random.default_rng(0)
 
     def points(self, picture: Picture, box: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -98,6 +101,8 @@ def test_the_command_labels_a_folder(astronaut: Picture, tmp_path: Path, capfd: 
         (["student-68:2"], "2 is no trust from 0 to 1"),
         (["student-68:high"], "could not convert"),
         (["student-68:1:mouth"], "'mouth' is no point and no range"),
+        (["student-68:1:67-17"], "'67-17' ends before it begins"),
+        (["student-68:1:17-68"], "ibug-68 has 68 points"),
         (["student-67"], "there is no such file"),
     ],
 )
@@ -119,3 +124,31 @@ def test_a_folder_without_faces_is_refused_and_nothing_is_written(
     assert done.value.code == 2
     assert why in json.loads(capfd.readouterr().out)["error"]["why"]
     assert not (tmp_path / "l.csv").exists()
+
+
+def test_what_would_end_the_run_late_is_refused_first(astronaut: Picture, tmp_path: Path) -> None:
+    network = Unsure(0.0)
+    network.ours = tuple(range(17))
+    with pytest.raises(UserError, match="does not give the outer eye corners"):
+        label_folder(tmp_path, [Source(network, 1.0)], IBUG_68, open_detector("cascade"), 24)
+    cv2.imwrite(str(tmp_path / "a.png"), astronaut)
+    (tmp_path / "b.png").write_bytes(b"broken")
+    with pytest.raises(UserError, match=r"b\.png"):
+        picture_files(tmp_path)
+    (tmp_path / "a.png").rename(tmp_path / os.fsdecode(b"\xff.png"))
+    (tmp_path / "b.png").unlink()
+    with pytest.raises(UserError, match="is no text"):
+        picture_files(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "why"), [("folder", "it is a folder"), ("file.txt/l.csv", "can be written to")])
+def test_a_file_that_cannot_be_written_is_refused_first(
+    tmp_path: Path, name: str, why: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file.txt").touch()
+    command = ["label", "--pictures", str(tmp_path / "none"), "--by", "student-68", "--detector", "cascade"]
+    with pytest.raises(SystemExit) as done:
+        main([*command, "--out", str(tmp_path / name), "--json"])
+    assert done.value.code == 2
+    assert why in json.loads(capfd.readouterr().out)["error"]["why"]

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from npuface_runtime.errors import UserError
 from npuface_toolkit.cli import main
-from npuface_toolkit.faces import Face, read_faces
-from npuface_toolkit.label_shift import Shift, fit_shift, open_labels, residuals
+from npuface_toolkit.face_files import read_faces
+from npuface_toolkit.faces import Face
+from npuface_toolkit.label_shift import Residuals, Shift, fit_shift, moved_back, open_labels, residuals
 from npuface_toolkit.labelling import Checkpoint, Source
 from npuface_toolkit.schemes import IBUG_68
 
@@ -26,12 +27,23 @@ SHAPE = (SHAPE + SHAPE[list(IBUG_68.flip)] * (-1, 1)) / 2
 class SeesSquares:
     """Finds the points of a drawn square, but always too far right and too far down."""
 
-    name, scheme, ours = "squares", IBUG_68, tuple(range(68))
+    name, scheme = "squares", IBUG_68
+    ours: tuple[int, ...] = tuple(range(68))
 
     def points(self, picture: Picture, box: NDArray[np.float32]) -> NDArray[np.float32]:
         rows, columns = np.nonzero(picture[..., 0] > 128)
         half = (columns.max() - columns.min()) / 2
         return np.asarray(SHAPE * half + [columns.mean() + 2, rows.mean() + 0.5], np.float32)
+
+
+class Only:
+    """A network that gives a few points of another."""
+
+    def __init__(self, network: SeesSquares) -> None:
+        self._network, self.name, self.scheme, self.ours = network, "only", IBUG_68, network.ours
+
+    def points(self, picture: Picture, box: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._network.points(picture, box)[list(self.ours)]
 
 
 def drawn(folder: Path, shift: Shift, faces: int = 60) -> list[Face]:
@@ -63,6 +75,42 @@ def test_a_shift_is_found_whatever_that_of_the_network_along_x(tmp_path: Path) -
 def test_labels_that_lie_right_are_left_there(tmp_path: Path) -> None:
     shift = fit_shift(residuals(drawn(tmp_path, Shift((0, 0.5), (0, 0))), Source(SeesSquares(), 1.0), IBUG_68))
     assert np.abs(shift.at(np.array([10.0, 40.0]))).max() < 0.15
+
+
+def test_faces_of_one_size_give_a_shift_in_pixels_alone() -> None:
+    """No slope can be fitted over sizes that hardly differ; one of exactly one size has none at all."""
+    rng = np.random.default_rng(0)
+    apart = rng.normal((1.5, -0.5), 0.3, (80, 68, 2))
+    for eyes in (np.full(80, 42.0), rng.uniform(41.9, 42.1, 80)):
+        shift = fit_shift(Residuals(apart, eyes))
+        assert shift.share == (0.0, 0.0)
+        assert np.abs(np.subtract(shift.pixels, (1.5, -0.5))).max() < 0.05
+
+
+def test_points_that_the_mirror_image_lacks_do_not_count(tmp_path: Path) -> None:
+    network = SeesSquares()
+    network.ours = (17, 36, 45)  # 17 without 26, its mirror image
+    found = residuals(drawn(tmp_path, Shift((1, 1), (0, 0)), 2), Source(Only(network), 1.0), IBUG_68)
+    assert found.apart.shape == (2, 2, 2)
+    assert np.isfinite(found.apart).all()
+
+
+def test_labels_are_not_written_over_those_given(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    source = write_labels(tmp_path, drawn(tmp_path, Shift((1, 1), (0, 0)), 2))
+    before = (tmp_path / "labels.csv").read_text()
+    code, said = run(["--data", source, "--by", "light-68", "--out", f"{tmp_path}/nowhere/.."], capfd)
+    assert code == 2
+    assert "itself lies there" in str(said["error"])
+    assert (tmp_path / "labels.csv").read_text() == before
+
+
+def test_absolute_names_of_pictures_are_kept(tmp_path: Path) -> None:
+    faces = drawn(tmp_path, Shift((1, 1), (0, 0)), 2)
+    lines = [f"{face.picture}," + ",".join(str(v) for v in face.points.ravel()) for face in faces]
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "labels.csv").write_text("\n".join(lines))
+    (labels,), scheme = open_labels([f"points:{tmp_path}/elsewhere/labels.csv"])
+    assert moved_back(labels, scheme, Shift((1, 1), (0, 0))).startswith(f"{faces[0].picture},")
 
 
 def test_labels_of_youtube_faces_lie_a_pixel_to_the_right(data: Path) -> None:
@@ -144,7 +192,7 @@ def test_eye_corners_in_one_place_are_refused(tmp_path: Path) -> None:
 
 
 def test_who_is_asked_must_have_the_scheme_of_the_data(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "98.csv").write_text("p0_0.png," + ",".join(["10,12"] * 98))
+    (tmp_path / "98.csv").write_text("p0_0.png," + ",".join(f"{n},12" for n in range(98)))
     cv2.imwrite(str(tmp_path / "p0_0.png"), np.zeros((64, 64, 3), np.uint8))
     code, said = run(["--data", f"points:{tmp_path / '98.csv'}:{tmp_path}", "--by", "light-68"], capfd)
     assert code == 2

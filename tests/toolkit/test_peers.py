@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from peer_networks import constant_network
 
 from npuface_runtime.errors import UserError
-from npuface_toolkit.faces import read_faces, read_picture
+from npuface_toolkit.face_files import read_faces
+from npuface_toolkit.faces import read_picture
 from npuface_toolkit.metrics import face_errors
 from npuface_toolkit.peer_decoders import DECODERS
 from npuface_toolkit.peers import Peer
@@ -94,6 +95,10 @@ def test_the_map_sends_the_crop_to_the_input(tmp_path: Path) -> None:
         (('name = "four corners"', "names = 1"), "names"),
         (("coordinates", "heatmaps"), "cannot decode it"),
         (('decoder = "coordinates"', 'decoder = "coordinates"\nstd = [1, 0, 1]'), "std above 0"),
+        (('decoder = "coordinates"', 'decoder = "coordinates"\nstd = ["a", 1, 1]'), "a number no number"),
+        (('"0, 8, 16, 27"', "3"), "a text is no text"),
+        (('"0-3"', '"3-0"'), "ends before it begins"),
+        (('"net.onnx"', "3"), "a text is no text"),
         (("name =", "name"), "Expected"),
     ],
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from npuface_runtime.errors import UserError
-from npuface_toolkit.faces import read_faces
+from npuface_toolkit.face_files import read_faces
 from npuface_toolkit.schemes import IBUG_68, SCHEMES, WFLW_98, Scheme, mirror_points, scheme_by_name, scheme_by_points
 
 

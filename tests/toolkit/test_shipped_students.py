@@ -12,7 +12,7 @@ from npuface_export.export import face_heatmaps
 from npuface_export.target import target_by_name
 from npuface_toolkit.checkpoint import find_checkpoint, load_student
 from npuface_toolkit.evaluate import predict
-from npuface_toolkit.faces import read_faces
+from npuface_toolkit.face_files import read_faces
 from npuface_toolkit.metrics import face_errors
 from npuface_toolkit.model_card import model_card
 from npuface_toolkit.student_network import student_network

@@ -10,7 +10,8 @@ import torch
 
 from npuface_runtime.errors import UserError
 from npuface_toolkit.checkpoint import StudentInfo, save_student
-from npuface_toolkit.faces import Face, read_faces, split_by_identity
+from npuface_toolkit.face_files import read_faces
+from npuface_toolkit.faces import Face, split_by_identity
 from npuface_toolkit.heatmaps import boundary_heatmaps, landmark_heatmaps
 from npuface_toolkit.losses import energy_loss
 from npuface_toolkit.samples import FaceSamples, normalise

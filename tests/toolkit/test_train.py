@@ -14,7 +14,8 @@ import torch
 
 from npuface_runtime.errors import UserError
 from npuface_toolkit.checkpoint import load_student
-from npuface_toolkit.faces import Face, read_faces
+from npuface_toolkit.face_files import read_faces
+from npuface_toolkit.faces import Face
 from npuface_toolkit.samples import FaceSamples
 from npuface_toolkit.schemes import IBUG_68
 from npuface_toolkit.train import Trainer
@@ -75,12 +76,41 @@ def test_labels_by_networks_count_as_far_as_the_configuration_trusts_them(faces:
 def test_a_run_without_labels_that_count_and_without_a_teacher_is_refused(
     source: str, faces: list[Face], tmp_path: Path
 ) -> None:
-    rows = [f"{face.picture.name}," + ",".join(f"{x},{y},1" for x, y in face.points) for face in faces]
+    rows = []
+    for face in faces:
+        (tmp_path / face.picture.name).write_bytes(face.picture.read_bytes())  # not those of the people held out
+        rows.append(f"{face.picture.name}," + ",".join(f"{x},{y},1" for x, y in face.points))
     (tmp_path / "weighted.csv").write_text("\n".join(rows))
-    sources = [source, f"weighted:{tmp_path}/weighted.csv:{faces[0].picture.parent}"]
+    sources = [source, f"weighted:{tmp_path}/weighted.csv:{tmp_path}"]
     config = replace(TINY, held_out=1.0, network_labels=0.0)  # labels by people only measure
     with pytest.raises(UserError, match="no teacher speaks of its faces"):
         train_student(sources, config, tmp_path / "out.safetensors", "test", lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("m.md", "ends in .safetensors"),
+        ("m.state", "ends in .safetensors"),
+        (".", "ends in .safetensors"),
+        ("folder.safetensors", "it is a folder"),
+        ("file.txt/m.safetensors", "no folder that can be written to"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_training(source: str, tmp_path: Path, name: str, why: str) -> None:
+    (tmp_path / "folder.safetensors").mkdir()
+    (tmp_path / "file.txt").write_text("kept")
+    there = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=why):
+        train_student([source], TINY, tmp_path / name, "test", pytest.fail)
+    assert sorted(tmp_path.rglob("*")) == there
+
+
+def test_a_training_that_diverges_ends_with_an_error_and_no_checkpoint(source: str, tmp_path: Path) -> None:
+    config = replace(TINY, stages=(Stage(64, epochs=1, batch=4, rate=1e30, warmup=0.0),))
+    with pytest.raises(UserError, match=r"diverged.*(loss of epoch 1|coordinates)"):
+        train_student([source], config, tmp_path / "m.safetensors", "test", lambda _: None)
+    assert not (tmp_path / "m.safetensors").exists()
 
 
 class _KilledError(Exception):
@@ -113,8 +143,11 @@ def test_a_state_of_another_configuration_or_a_damaged_one_is_refused(faces: lis
     state = tmp_path / "run.state"
     one = replace(TINY, stages=TINY.stages[:1])
     Trainer(faces, IBUG_68, one, state).run()
-    with pytest.raises(UserError, match="another configuration wrote it"):
+    with pytest.raises(UserError, match="another configuration or other faces wrote it"):
         Trainer(faces, IBUG_68, replace(one, seed=1), state).run()
+    moved = [replace(faces[0], points=faces[0].points + 1), *faces[1:]]
+    with pytest.raises(UserError, match="another configuration or other faces wrote it"):
+        Trainer(moved, IBUG_68, one, state).run()
     state.write_bytes(b"not a state")
     with pytest.raises(UserError, match="damaged"):
         Trainer(faces, IBUG_68, one, state).run()

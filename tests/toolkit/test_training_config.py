@@ -75,6 +75,11 @@ def test_a_teacher_can_be_named_beside_the_configuration() -> None:
         ('loss = { edges = "x" }', "loss.edges = 'x' is not a number"),
         ("augmentation = { camera = { blur = -1 } }", "augmentation.camera.blur = -1 is not 0 or more"),
         ("sigma = 0", "sigma = 0 is not above 0"),
+        ("ema = 1.0", "ema = 1.0 is not below 1"),
+        ("seed = 100000000000000000000", "is not below 2147483648"),
+        ("augmentation = { camera = { worst_jpeg = 95 } }", "worst_jpeg = 95 is not below 90"),
+        ('decode = "bogus"', "unknown decode form 'bogus'"),
+        ('decode = "heatmap-offset"', "takes no heatmaps"),
         ("depth = 9", "depth 9 is not in 1..5"),
     ],
 )

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from npuface_runtime.errors import UserError
-from npuface_toolkit.checkpoint import load_student
+from npuface_toolkit.checkpoint import find_checkpoint, load_student
+from npuface_toolkit.face_files import read_faces
+from npuface_toolkit.faces import Face
 from npuface_toolkit.schemes import IBUG_68
 from npuface_toolkit.training_config import Distillation
-from npuface_toolkit.trial import Result, find_trial, read_trial, run_trial
-from npuface_toolkit.trial_measure import Measured, TrialFaces, trial_faces
+from npuface_toolkit.trial import Result, run_trial
+from npuface_toolkit.trial_file import find_trial, read_trial
+from npuface_toolkit.trial_measure import Measured, TrialFaces, measure, trial_faces
 from npuface_toolkit.trial_table import trial_columns, trial_markdown, trial_rows
 
 TINY = """
@@ -97,6 +100,18 @@ def test_without_a_warm_up_variants_start_as_their_configuration_says(tiny: Path
         ("seeds = [0, 1]", "seeds = []", "at least one seed"),
         ("[base]", "[basis]", "base"),
         ("seeds = [0, 1]", "seeds = [", "Invalid|Unclosed|Expected|expected"),
+        ("seeds = [0, 1]", "seeds = [0, 0]", "different whole numbers"),
+        ("seeds = [0, 1]", "seeds = [-1]", "different whole numbers"),
+        ("seeds = [0, 1]", "seeds = [0.2]", "different whole numbers"),
+        ("seeds = [0, 1]", "seeds = 3", "not iterable"),
+        ("[variants.first]", "[[variants]]", "."),
+        ("[variants.first]\nmeasured = []", "[variants]\nfirst = 3", "."),
+        ("[warm]", "warm = 3\n[cold]", "."),
+        ("[variants.first]", '[variants."../first"]', "no name for a variant"),
+        ("measured = []", 'measured = "seed"', "no list of decode forms"),
+        ("measured = []", 'measured = ["sead"]', "unknown decode form"),
+        ("[variants.first]", "[variants.first]\nheld_out = 0.1", "held_out is 0.1 and 0.3"),
+        ("[warm]", "[warm]\nheld_out = 0.1", "held_out is 0.1 and 0.3"),
     ],
 )
 def test_a_wrong_trial_is_refused(tiny: Path, old: str, new: str, reason: str) -> None:
@@ -128,14 +143,73 @@ def test_the_table_shows_mean_and_spread_and_the_paired_difference() -> None:
     assert {len(row) for row in rows} == {len(trial_columns(results, {"a": "wise, a teacher"}))}
 
 
-def test_trial_faces_are_of_people_that_training_never_sees(source: str) -> None:
-    faces = trial_faces([source], [source], 0.3)
-    unseen = {face.identity for face in faces.measured["held out"]}
+def test_a_table_without_results_is_refused() -> None:
+    with pytest.raises(UserError, match="no variant is measured"):
+        trial_markdown([], {}, {})
+
+
+def _strangers(faces: list[Face], folder: Path) -> str:
+    """The drawn faces again, as pictures of their own."""
+    lines = []
+    for face in faces:
+        (folder / f"other-{face.picture.name}").write_bytes(face.picture.read_bytes())
+        lines.append(f"other-{face.picture.name}," + ",".join(str(v) for v in face.points.ravel()))
+    (folder / "others.csv").write_text("\n".join(lines))
+    return f"points:{folder}/others.csv:{folder}"
+
+
+def test_faces_that_training_sees_or_networks_labelled_measure_nothing(
+    source: str, faces: list[Face], tmp_path: Path
+) -> None:
+    others = _strangers(faces, tmp_path)
+    with pytest.raises(UserError, match="pictures of it are trained on"):
+        trial_faces([source], [source], 0.3)
+    with pytest.raises(UserError, match="another set is called others"):
+        trial_faces([source], [others, others], 0.3)
+    weighted = "\n".join(
+        f"other-{face.picture.name}," + ",".join(f"{x},{y},1" for x, y in face.points) for face in faces
+    )
+    (tmp_path / "weighted.csv").write_text(weighted)
+    with pytest.raises(UserError, match="networks labelled its faces"):
+        trial_faces([source], [f"weighted:{tmp_path}/weighted.csv:{tmp_path}"], 0.3)
+
+
+def test_figures_of_other_faces_are_measured_anew(
+    tiny: Path, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def figures(checkpoint: Path, form: str, faces: TrialFaces) -> Measured:
+        asked.append(checkpoint.stem)
+        return Measured(dict.fromkeys(faces.measured, 0.1), dict.fromkeys(faces.measured, 0.2), 0.01)
+
+    monkeypatch.setattr("npuface_toolkit.trial.measure", figures)
+    tiny.write_text(TINY.replace("seeds = [0, 1]", "seeds = [0]").replace("measured = []", 'measured = ["seed"]', 1))
+    faces = trial_faces([source], [], 0.3)
+    for measured in (faces, faces, replace(faces, measured={**faces.measured, "more": faces.calibration})):
+        (result,) = run_trial(read_trial(tiny), [source], measured, tmp_path / "out")
+        assert result.figures.float_nme.keys() == measured.measured.keys()
+    assert asked == ["first-0", "first-0"]
+
+
+def test_measuring_calibrates_on_several_faces_of_one_picture(data: Path) -> None:
+    faces, _ = read_faces(f"points:{data}/p1/test_frames_keypoints.csv:{data}/p1/test")
+    twice = [face for face in faces[:12] for _ in range(2)]
+    few = TrialFaces(IBUG_68, {"few": faces[:2]}, frozenset(), twice)
+    figures = measure(find_checkpoint("light-68"), "relative-threshold", few)
+    assert 0 < figures.float_nme["few"] < 0.2
+    assert figures.int8_nme["few"] == pytest.approx(figures.float_nme["few"], abs=0.02)
+    assert 0 < figures.shift < 0.5
+
+
+def test_trial_faces_are_of_people_that_training_never_sees(source: str, faces: list[Face], tmp_path: Path) -> None:
+    known = trial_faces([source], [_strangers(faces, tmp_path)], 0.3)
+    unseen = {face.identity for face in known.measured["held out"]}
     assert unseen
-    assert not unseen & {face.identity for face in faces.calibration}
-    assert faces.points("held out") is None
-    assert faces.points("labels") is None
-    assert len(faces.points("labels without jaw") or ()) == 68 - len(IBUG_68.jaw)
+    assert not unseen & {face.identity for face in known.calibration}
+    assert known.points("held out") is None
+    assert known.points("others") is None
+    assert len(known.points("others without jaw") or ()) == 68 - len(IBUG_68.jaw)
 
 
 def test_what_a_network_labelled_measures_nothing(data: Path, tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from npuface_export.target import target_by_name
 from npuface_runtime import FaceAligner
 from npuface_runtime.errors import UserError
 from npuface_runtime.geometry import box_of_points
-from npuface_toolkit.faces import Face, read_faces, read_picture
+from npuface_toolkit.face_files import read_faces
+from npuface_toolkit.faces import Face, read_picture
 from npuface_toolkit.student_network import student_network
 
 FORMS = ("relative-threshold", "marginal-threshold", "host", "marginals")

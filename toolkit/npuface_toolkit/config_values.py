@@ -10,6 +10,7 @@ _POSITIVE = {"input_size", "epochs", "batch", "rate", "width", "sigma", "margin"
 _SHARES = {"warmup", "threshold", "held_out", "network_labels", "ema", "flip", "occlusion", "grey", "blur", "motion"}
 _SHARES |= {"low_resolution", "noise", "jpeg", "shade", "most_blur", "longest_motion", "least_resolution"}
 _SHARES |= {"deepest_shade", "shift"}
+_BELOW = {"ema": 1, "threshold": 1, "least_resolution": 0.7, "worst_jpeg": 90, "seed": 2**31}
 _KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
@@ -38,5 +39,7 @@ def _check(name: str, called: str, value: Any, kind: type) -> None:
         return
     if not math.isfinite(value) or value < 0 or (name in _POSITIVE and value == 0):
         raise ValueError(f"{called} = {value!r} is not {'above 0' if name in _POSITIVE else '0 or more'}")
+    if value >= _BELOW.get(name, math.inf):
+        raise ValueError(f"{called} = {value!r} is not below {_BELOW[name]}")
     if name in _SHARES and value > 1:
         raise ValueError(f"{called} = {value!r} is not in 0..1")

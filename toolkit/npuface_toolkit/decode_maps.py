@@ -22,7 +22,8 @@ from npuface_runtime.detectors import open_detector
 from npuface_runtime.errors import UserError
 from npuface_runtime.geometry import Crop, box_of_points, crop_of_box
 from npuface_runtime.sampling import sample_crop
-from npuface_toolkit.faces import Face, read_faces, read_picture, split_by_identity
+from npuface_toolkit.face_files import read_faces
+from npuface_toolkit.faces import Face, read_picture, split_by_identity
 from npuface_toolkit.foreign_options import read_options
 from npuface_toolkit.student_network import student_network
 from npuface_toolkit.training_config import read_config

@@ -16,7 +16,8 @@ from npuface_runtime.geometry import box_of_points, crop_of_box
 from npuface_toolkit.augment import Augmentation
 from npuface_toolkit.checkpoint import load_student
 from npuface_toolkit.decoding import decoded
-from npuface_toolkit.faces import WFLW_ATTRIBUTES, Face, read_picture
+from npuface_toolkit.face_files import WFLW_ATTRIBUTES
+from npuface_toolkit.faces import Face, read_picture
 from npuface_toolkit.metrics import Accuracy, face_errors, summarise
 from npuface_toolkit.peers import Peer
 from npuface_toolkit.predict import predict_cells

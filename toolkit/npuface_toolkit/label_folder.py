@@ -45,19 +45,38 @@ def _open(text: str, what: str) -> Source:
     if not 0 <= value <= 1:
         raise UserError(what, f"{trust} is no trust from 0 to 1", "write NAME:0.3 for instance")
     network: Network = Peer(name) if name.endswith(".toml") else Checkpoint(name)
+    if taken and max(taken) >= network.scheme.points:
+        why = f"{network.scheme.name} has {network.scheme.points} points, the first of them 0"
+        raise UserError(what, why, "name points of the scheme")
     return Source(network, value, taken)
 
 
 def picture_files(folder: Path) -> list[Path]:
-    """The pictures in a folder and in the folders in it, in the order of their names.
+    """The pictures in a folder and in the folders in it, in the order of their names, each read once.
 
     Raises:
-        UserError: there are none.
+        UserError: there are none, one cannot be read, or has a name that cannot be written to a CSV.
     """
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS)
     if not files:
         raise UserError(f"cannot label {folder}", "there are no pictures in it", "name a folder with JPEGs or PNGs")
+    for file in files:  # one of them would end the run after hours
+        read_picture(file)
+        if not str(file.relative_to(folder)).isprintable():
+            raise UserError(f"cannot label {folder}", f"the name {file.name!r} is no text", "rename the picture")
     return files
+
+
+def check_corners(sources: Sequence[Source], scheme: Scheme) -> None:
+    """Refuse a network without the outer eye corners: how far its answers lie apart is said by their distance.
+
+    Raises:
+        UserError: one lacks them.
+    """
+    for source in sources:
+        if not set(scheme.eye_corners) <= set(source.network.ours):
+            why = "it does not give the outer eye corners, whose distance says how sure it is"
+            raise UserError(f"cannot label with {source.network.name}", why, "name a network that gives them")
 
 
 def label_folder(
@@ -66,8 +85,9 @@ def label_folder(
     """The faces in a folder's pictures, as the text of a `weighted` CSV with names relative to it, and the counts.
 
     Raises:
-        UserError: there are no pictures, one cannot be read, or nobody was labelled.
+        UserError: see check_corners and picture_files; or nobody was labelled.
     """
+    check_corners(sources, scheme)
     files = picture_files(folder)
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,20 +23,25 @@ from scipy.stats import theilslopes
 
 from npuface_runtime.errors import UserError
 from npuface_runtime.geometry import box_of_points
-from npuface_toolkit.faces import Face, one_scheme, read_faces, read_picture, source_files
+from npuface_toolkit.face_files import one_scheme, read_faces, source_files
+from npuface_toolkit.faces import Face, read_picture
 from npuface_toolkit.labelling import Source, answer
 from npuface_toolkit.metrics import eye_distance
 from npuface_toolkit.schemes import Scheme
 
 _FEWEST = 50
 """Faces below which a shift of a few percent of a face does not stand out from the labels' noise."""
+_MOST = 4000
+"""Faces from which on more say nothing new; the fit takes memory by their square."""
+_ALIKE = 0.1
+"""Spread of the faces' sizes, from the tenth percentile to the ninetieth, under which no slope over them is fitted."""
 
 
 @dataclass(frozen=True)
 class LabelFile:
-    """A CSV of points: its name, the folder of its pictures, its faces."""
+    """A CSV of points: the file, the folder of its pictures, its faces."""
 
-    name: str
+    file: Path
     pictures: Path
     faces: list[Face]
 
@@ -85,7 +91,9 @@ def residuals(faces: Sequence[Face], source: Source, scheme: Scheme) -> Residual
     Raises:
         UserError: a picture cannot be read, none of the points is one that it gives, or the eye corners coincide.
     """
-    counted = sorted(set(source.network.ours) & set(source.points or source.network.ours))
+    gives = set(source.network.ours)
+    both = {point for point in gives if scheme.flip[point] in gives}  # in the picture and in its mirror image
+    counted = sorted(both & set(source.points or both))
     if not counted:
         raise UserError(f"cannot ask {source.network.name}", "it gives none of the points named", "name points it has")
     apart = np.zeros((len(faces), len(counted), 2))
@@ -102,7 +110,7 @@ def residuals(faces: Sequence[Face], source: Source, scheme: Scheme) -> Residual
 
 def fit_shift(found: Residuals) -> Shift:
     """The shift of labels over the faces' size, by the estimator of Theil and Sen, the median slope of the lines
-    through two faces, which a fifth of wrong labels hardly moves.
+    through two faces, which a fifth of wrong labels hardly moves; of faces of one size the median, in pixels.
 
     Raises:
         UserError: the faces are too few.
@@ -110,8 +118,13 @@ def fit_shift(found: Residuals) -> Shift:
     if len(found.eyes) < _FEWEST:
         why = f"{len(found.eyes)} faces are too few to tell a shift from noise"
         raise UserError("cannot find how far the labels are shifted", why, f"give {_FEWEST} faces or more")
-    mean = found.apart.mean(axis=1)
-    lines = [theilslopes(mean[:, axis], found.eyes) for axis in (0, 1)]
+    step = math.ceil(len(found.eyes) / _MOST)
+    mean, eyes = found.apart.mean(axis=1)[::step], found.eyes[::step]
+    small, usual, large = np.percentile(eyes, (10, 50, 90))
+    if large - small < _ALIKE * usual:
+        right, below = (float(v) for v in np.median(mean, axis=0))
+        return Shift((right, below), (0.0, 0.0))
+    lines = [theilslopes(mean[:, axis], eyes) for axis in (0, 1)]
     x, y = ((float(line.intercept), float(line.slope)) for line in lines)
     return Shift((x[0], y[0]), (x[1], y[1]))
 
@@ -129,12 +142,23 @@ def open_labels(sources: Sequence[str]) -> tuple[list[LabelFile], Scheme]:
         if form != "points":
             why = f"its format is {form}, and only points are written again"
             raise UserError(f"cannot move the labels of {file}", why, "write it as points: name, x0, y0, x1, y1, ...")
-        if file.name in [other.name for other in files]:
+        if file.name in [other.file.name for other in files]:
             raise UserError(f"cannot move the labels of {file}", "two files have that name", "rename one of them")
         faces, scheme = read_faces(source)
-        files.append(LabelFile(file.name, pictures, faces))
+        files.append(LabelFile(file, pictures, faces))
         schemes.append(scheme)
     return files, one_scheme(schemes)
+
+
+def check_kept(files: Sequence[LabelFile], out: Path) -> None:
+    """Refuse a folder in which labels moved back would be written over those given.
+
+    Raises:
+        UserError: it is theirs.
+    """
+    for labels in files:
+        if (out / labels.file.name).resolve() == labels.file.resolve():
+            raise UserError(f"cannot write to {out}", f"{labels.file} itself lies there", "name another folder")
 
 
 def moved_back(labels: LabelFile, scheme: Scheme, shift: Shift) -> str:
@@ -143,6 +167,7 @@ def moved_back(labels: LabelFile, scheme: Scheme, shift: Shift) -> str:
     rows = csv.writer(text, lineterminator="\n")
     for face in labels.faces:
         points = face.points - shift.at(eye_distance(face.points, scheme))
-        name = face.picture.relative_to(labels.pictures).as_posix()
+        inside = face.picture.is_relative_to(labels.pictures)
+        name = (face.picture.relative_to(labels.pictures) if inside else face.picture).as_posix()
         rows.writerow([name, *(f"{value:.2f}" for value in points.ravel())])
     return text.getvalue()

@@ -53,6 +53,8 @@ def _rows(facts: Mapping[str, Any], points: int) -> list[tuple[str, str]]:
         ),
         ("Faces", faces),
     ]
+    if facts.get("shown_faces", facts["training_faces"]) > facts["training_faces"]:
+        rows.append(("Shown an epoch", f"{facts['shown_faces']} faces: some are given more than once"))
     if facts.get("labelled_faces"):
         rows.append(("Labelled by networks", f"{facts['labelled_faces']} of the faces trained on"))
     for key, title in (("teacher", "Distilled from"), ("start", "Started from")):

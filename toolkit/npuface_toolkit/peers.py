@@ -51,6 +51,10 @@ class PeerDescription:
     square: bool = False
 
     def __post_init__(self) -> None:
+        texts = (self.name, self.model, self.scheme, self.theirs, self.ours, self.decoder)
+        numbers = (*self.mean, *self.std, *self.grow)
+        if not all(isinstance(text, str) for text in texts) or not all(type(v) in (int, float) for v in numbers):
+            raise ValueError("a text is no text, or a number no number")
         if self.decoder not in DECODERS:
             raise ValueError(f"decoder {self.decoder!r} is none of {', '.join(DECODERS)}")
         if (len(self.mean), len(self.std), len(self.grow)) != (3, 3, 2) or min(self.std) <= 0:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from npuface_benchmarks.film import Portrait
-from npuface_toolkit.faces import read_faces, read_picture
+from npuface_toolkit.face_files import read_faces
+from npuface_toolkit.faces import read_picture
 from npuface_toolkit.schemes import Scheme
 
 

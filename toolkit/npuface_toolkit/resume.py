@@ -56,13 +56,16 @@ def save_state(path: Path, state: RunState, config: dict[str, Any]) -> None:
 def load_state(path: Path, config: dict[str, Any]) -> RunState | None:
     """The state that a run with the same configuration left; None where it left none.
 
+    Args:
+        config: what the run depends on, the faces as well, as plain data.
+
     Raises:
-        UserError: the file is damaged, or another configuration wrote it.
+        UserError: the file is damaged, or a run with another `config` wrote it.
     """
     if not path.is_file():
         return None
     try:
-        plain = torch.load(path, weights_only=True)
+        plain = torch.load(path, map_location="cpu", weights_only=True)
         history = [_report(epoch) for epoch in plain["history"]]
         state = RunState(plain["stage"], plain["epoch"], plain["seconds"], history, plain["tensors"])
         kept = plain["config"]
@@ -70,7 +73,7 @@ def load_state(path: Path, config: dict[str, Any]) -> RunState | None:
         raise UserError(f"cannot resume from {path}", f"it is damaged ({error})", "delete it to start anew") from None
     if kept != config:
         fix = "delete it to start anew, or name another output"
-        raise UserError(f"cannot resume from {path}", "another configuration wrote it", fix)
+        raise UserError(f"cannot resume from {path}", "another configuration or other faces wrote it", fix)
     return state
 
 

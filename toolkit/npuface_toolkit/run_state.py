@@ -48,7 +48,7 @@ def load_run(path: Path | None, config: DataclassInstance, parts: Mapping[str, A
     if path is None or not path.is_file():
         return 0, 0.0
     try:
-        plain = torch.load(path, weights_only=True)
+        plain = torch.load(path, map_location="cpu", weights_only=True)
         if plain["config"] != asdict(config):
             fix = "delete it to start anew, or name another output"
             raise UserError(f"cannot resume from {path}", "another configuration or other pictures wrote it", fix)

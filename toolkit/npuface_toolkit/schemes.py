@@ -126,13 +126,15 @@ def point_ranges(text: str) -> tuple[int, ...]:
     """`0-3, 7` -> (0, 1, 2, 3, 7).
 
     Raises:
-        ValueError: a part is neither a point nor a range.
+        ValueError: a part is neither a point nor a range, or a range ends before it begins.
     """
     found: list[int] = []
     for part in text.split(","):
         first, _, last = part.strip().partition("-")
         if not first.isdecimal() or not (last or first).isdecimal():
             raise ValueError(f"{part.strip()!r} is no point and no range")
+        if last and int(last) < int(first):
+            raise ValueError(f"{part.strip()!r} ends before it begins")
         found += range(int(first), int(last or first) + 1)
     return tuple(found)
 

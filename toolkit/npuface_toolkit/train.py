@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -18,7 +19,7 @@ from torch.utils.data import DataLoader
 from npuface_runtime.errors import UserError
 from npuface_toolkit.checkpoint import load_student
 from npuface_toolkit.epoch_batches import EpochBatches
-from npuface_toolkit.faces import Face, split_by_identity, trusted
+from npuface_toolkit.faces import Face, fingerprint, split_by_identity, trusted
 from npuface_toolkit.fake_quantization import fake_quantized
 from npuface_toolkit.metrics import Accuracy, face_errors, summarise
 from npuface_toolkit.objective import Objective
@@ -47,7 +48,8 @@ class Trainer:
         report: called after every epoch.
 
     Raises:
-        UserError: a batch does not divide among the processes, or the checkpoint to start or to learn from is wrong.
+        UserError: a batch does not divide among the processes, or the checkpoint to start or to learn from is wrong;
+            `run` as well: the training diverges, or the state is damaged or of another configuration or other faces.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Trainer:
         self.accelerator = Accelerator()
         self.scheme, self.config, self.state_file, self.report = scheme, config, state_file, report
         self._check_batches()
+        self._kept_with = as_json(config) | {"faces": fingerprint(faces)}
         self.training, self.held_out = split_by_identity(trusted(faces, config.network_labels), config.held_out)
         device = self.accelerator.device
         self.objective = Objective(scheme, config, device, autocasts(config.precision, device))
@@ -84,7 +87,7 @@ class Trainer:
 
     def run(self) -> None:
         """Train every stage, from where a kept state left off."""
-        state = load_state(self.state_file, as_json(self.config)) if self.state_file else None
+        state = load_state(self.state_file, self._kept_with) if self.state_file else None
         first = state.stage if state else 0
         if state:
             self.seconds, self.history = state.seconds, state.history
@@ -134,7 +137,7 @@ class Trainer:
         last = epoch + 1 == self.config.stages[number].epochs
         at = (number + 1, 0) if last else (number, epoch + 1)
         tensors |= {"student": self.student.state_dict(), "average": self.average.state_dict()}
-        save_state(self.state_file, RunState(*at, self.seconds, self.history, tensors), as_json(self.config))
+        save_state(self.state_file, RunState(*at, self.seconds, self.history, tensors), self._kept_with)
 
     def _run_epoch(
         self,
@@ -156,6 +159,8 @@ class Trainer:
             schedule.step()
             self.average.update_parameters(self.student)
             total += float(self.accelerator.reduce(loss.detach(), "mean"))
+        if not math.isfinite(total):
+            raise diverged(f"the loss of epoch {epoch + 1} is not finite")
         return total / max(1, len(loader))
 
     def _loader(self, samples: FaceSamples, batch: int, seed: int) -> DataLoader[Sample]:
@@ -173,6 +178,11 @@ class Trainer:
     def weights(self) -> dict[str, Tensor]:
         """The averaged weights, as a checkpoint holds them."""
         return dict(self.average.module.state_dict())
+
+
+def diverged(why: str) -> UserError:
+    """What a user is told of a training that came to nothing."""
+    return UserError("the training diverged", why, "lower `rate` in the configuration, and name another output")
 
 
 def _start_from(student: Student, checkpoint: str) -> None:

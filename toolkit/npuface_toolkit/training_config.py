@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from npuface_export.decode import form_by_name
 from npuface_runtime.errors import UserError
 from npuface_toolkit.augment import Augmentation
 from npuface_toolkit.camera_effects import CameraEffects
@@ -126,8 +127,9 @@ def read_config(path: Path) -> TrainingConfig:
     """
     try:
         raw = tomllib.loads(path.read_text())
-    except OSError:
-        raise UserError(f"cannot read the configuration {path}", "there is no such file", "check the path") from None
+    except OSError as error:
+        why = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+        raise UserError(f"cannot read the configuration {path}", why, "check the path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the configuration {path}", f"it is not TOML ({error})", "mend the file") from None
     return build_config(raw, str(path))
@@ -146,6 +148,8 @@ def build_config(raw: dict[str, Any], source: str) -> TrainingConfig:
         tables = {name: made(**raw.get(name, {})) for name, made in _TABLES.items() if name != "stages"}
         config = TrainingConfig(stages=stages, **tables, **plain)
         check_values(config)
+        if "heatmaps" not in form_by_name(config.decode).kinds:
+            raise ValueError(f"decode = {config.decode!r} takes no heatmaps")
         for stage in stages:
             network_shape(IBUG_68, dataclasses.replace(config, stages=(stage,)))
     except ValueError as error:

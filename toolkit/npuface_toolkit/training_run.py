@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from npuface_benchmarks.files import write_all
+from npuface_benchmarks.files import check_writable, write_all
 from npuface_runtime.errors import UserError
 from npuface_toolkit.checkpoint import StudentInfo, load_student, rounded, save_student
-from npuface_toolkit.faces import Face, one_scheme, read_faces
+from npuface_toolkit.face_files import one_scheme, read_faces
+from npuface_toolkit.faces import Face, fingerprint
 from npuface_toolkit.fit_beta import fit_beta
 from npuface_toolkit.metrics import Accuracy
 from npuface_toolkit.model_card import model_card
 from npuface_toolkit.samples import FaceSamples
 from npuface_toolkit.schemes import Scheme
-from npuface_toolkit.train import Trainer
+from npuface_toolkit.train import Trainer, diverged
 from npuface_toolkit.training_config import TrainingConfig, as_json
 from npuface_toolkit.training_log import EpochReport, TrainingLog, write_training_plot
 from npuface_toolkit.training_machine import machine_of
@@ -24,8 +27,9 @@ _CONFIGS = Path(__file__).parent / "configs"
 _BETA_FACES = 200
 
 LIMITS = """\
-Labels of the training data are whole pixels and partly machine-made. Profiles, children, heavy occlusion and low light
-are rare in it. Measure on your own pictures before you rely on it; it must not be used to identify people."""
+It knows what its training data shows: poses, ages, occlusion and light that are rare there it finds worse, and what is
+wrong in the labels it repeats. Measure on your own pictures before you rely on it; it must not be used to identify
+people."""
 
 
 def find_config(name: str) -> Path:
@@ -54,9 +58,10 @@ def train_student(
         The held-out accuracy of what was written; None in every process but the first, which alone writes.
 
     Raises:
-        UserError: data or configuration are wrong, nobody is held out, there is less than a batch to train on, or a
-            file cannot be written.
+        UserError: data or configuration are wrong, nobody is held out, there is less than a batch to train on, the
+            training diverges, or a file cannot be written.
     """
+    _check_out(out)
     faces, scheme = read_sources(sources)
     state_file = out.with_suffix(".state")
     trainer = Trainer(faces, scheme, config, state_file)
@@ -67,17 +72,29 @@ def train_student(
     if not trainer.accelerator.is_main_process:
         return None
     info, accuracy = _describe(trainer, sources, command)
+    if not math.isfinite(accuracy.nme):
+        raise diverged("the network gives no finite coordinates")
     save_student(out, trainer.weights(), info)
     write_all(out.parent, {f"{out.stem}.md": model_card(out.stem, info).encode()})
     state_file.unlink(missing_ok=True)
     return accuracy
 
 
+def _check_out(out: Path) -> None:
+    """Refuse, before hours are spent, what could not be written, or what a file beside it would be written over."""
+    what = f"cannot write {out}"
+    if out.suffix != ".safetensors":
+        raise UserError(
+            what, "the name of a checkpoint ends in .safetensors", f"name it {out.stem or 'my'}.safetensors"
+        )
+    check_writable(out)
+
+
 def _reporter(trainer: Trainer, out: Path, report: Callable[[EpochReport], None]) -> Callable[[EpochReport], None]:
-    log = TrainingLog(out.with_suffix(".logs"))
+    log = cache(lambda: TrainingLog(out.with_suffix(".logs")))  # nothing is written before an epoch is through
 
     def write(epoch: EpochReport) -> None:
-        log.write(epoch, len(trainer.history))
+        log().write(epoch, len(trainer.history))
         write_training_plot(trainer.history, out.with_suffix(".png"))
         report(epoch)
 
@@ -116,10 +133,12 @@ def _describe(trainer: Trainer, sources: Sequence[str], command: str) -> tuple[S
     trainer.average.module.load_state_dict(rounded(trainer.weights()))  # measure what will be written
     accuracy = trainer.measure(held_out)
     spec = trainer.objective.spec(trainer.student.config.heatmap_size)
+    different = list({fingerprint([face]): face for face in trainer.training}.values())
     facts = {
         "data": ", ".join(Path(source.split(":")[1]).name for source in sources),
-        "training_faces": len(trainer.training),
-        "labelled_faces": sum(face.weights is not None for face in trainer.training),
+        "training_faces": len(different),
+        "labelled_faces": sum(face.weights is not None for face in different),
+        "shown_faces": len(trainer.training),
         "training_identities": len({face.identity for face in trainer.training}),
         "held_faces": len(trainer.held_out),
         "held_identities": len({face.identity for face in trainer.held_out}),

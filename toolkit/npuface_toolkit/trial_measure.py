@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from npuface_export.converters.recipe import Recipe
@@ -15,7 +14,7 @@ from npuface_export.quantize import quantize_bundle
 from npuface_export.target import target_by_name
 from npuface_runtime.errors import UserError
 from npuface_toolkit import evaluate
-from npuface_toolkit.faces import Face, split_by_identity
+from npuface_toolkit.faces import Face, check_by_people, fingerprint, split_by_identity
 from npuface_toolkit.schemes import Scheme
 from npuface_toolkit.student_network import student_network
 from npuface_toolkit.training_run import read_sources
@@ -41,6 +40,12 @@ class TrialFaces:
     without_jaw: frozenset[str]
     calibration: Sequence[Face]
 
+    @property
+    def fingerprint(self) -> str:
+        """What tells them from other faces."""
+        sets = {**self.measured, "calibration": self.calibration}
+        return " ".join(f"{name} {fingerprint(faces)}" for name, faces in sets.items())
+
     def points(self, name: str) -> tuple[int, ...] | None:
         """The landmarks that count on a set; None for all."""
         if name not in self.without_jaw:
@@ -52,10 +57,12 @@ def trial_faces(sources: Sequence[str], also: Sequence[str], held_out: float) ->
     """The faces of a trial: people held out of `sources`, and every face of `also`, with and without the face contour.
 
     Raises:
-        UserError: a source cannot be read, or the landmark schemes differ.
+        UserError: a source cannot be read, the landmark schemes differ, two of `also` have one name, or one of them has
+            labels by networks or a picture that is trained on.
     """
     faces, scheme = read_sources(sources)
     training, unseen = split_by_identity(faces, held_out)
+    known = {face.picture.resolve() for face in training}
     measured: dict[str, Sequence[Face]] = {"held out": unseen}
     without_jaw: set[str] = set()
     for source in also:
@@ -63,6 +70,12 @@ def trial_faces(sources: Sequence[str], also: Sequence[str], held_out: float) ->
         if other.name != scheme.name:
             raise UserError(f"cannot measure on {source}", f"it has {other.name} landmarks", f"give {scheme.name} data")
         name = Path(source.split(":")[1]).stem
+        what = f"cannot measure on {source}"
+        if name in measured:
+            raise UserError(what, f"another set is called {name} as well", "rename one of the files")
+        if any(face.picture.resolve() in known for face in more):
+            raise UserError(what, "pictures of it are trained on", "give faces that no training sees")
+        check_by_people(more, what)
         measured |= {name: more, f"{name} without jaw": more}
         without_jaw.add(f"{name} without jaw")
     return TrialFaces(scheme, measured, frozenset(without_jaw), training)
@@ -75,10 +88,6 @@ class Measured:
     float_nme: Mapping[str, float]
     int8_nme: Mapping[str, float]
     shift: float
-
-    def as_json(self) -> str:
-        """As a file keeps it."""
-        return json.dumps(asdict(self), indent=2)
 
 
 def _recipe(form: str) -> Recipe | None:
@@ -103,8 +112,8 @@ def measure(checkpoint: Path, form: str, faces: TrialFaces) -> Measured:
         folder = Path(name)
         pictures = folder / "pictures"
         pictures.mkdir()
-        for face in faces.calibration[:: max(1, len(faces.calibration) // _CALIBRATION)]:
-            (pictures / f"{face.picture.parent.name}-{face.picture.name}").symlink_to(face.picture.resolve())
+        for number, face in enumerate(faces.calibration[:: max(1, len(faces.calibration) // _CALIBRATION)]):
+            (pictures / f"{number:05}{face.picture.suffix}").symlink_to(face.picture.resolve())
         exact, quantized = folder / "exact", folder / "quantized"
         export_bundle(student_network(str(checkpoint)), target_by_name(_TARGET), exact, form=form)
         manifest = quantize_bundle(exact, pictures, quantized, recipe=_recipe(form))

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from npuface_runtime.errors import UserError
 from npuface_toolkit.trial import Result
 
 Row = tuple[str, ...]
@@ -19,8 +20,7 @@ Taught = Mapping[str, str]
 
 def trial_columns(results: Sequence[Result], taught: Taught) -> Row:
     """Titles of the columns of trial_rows."""
-    sets = tuple(results[0].figures.float_nme)
-    nme = tuple(f"{kind} NME, {name}" for name in sets for kind in ("float", "INT8"))
+    nme = tuple(f"{kind} NME, {name}" for name in _sets(results) for kind in ("float", "INT8"))
     last = ("INT8 shift, px", "INT8 NME less the float NME of the first row, paired")
     return ("trained with", "runs as", *nme, *last, *(("float NME over the teacher's",) if taught else ()))
 
@@ -34,8 +34,8 @@ def trial_rows(results: Sequence[Result], beside: Beside, taught: Taught) -> lis
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         groups.setdefault((result.variant, result.form), []).append(result)
-    sets = tuple(results[0].figures.float_nme)
-    reference = [result.figures.float_nme[sets[0]] for result in next(iter(groups.values()))]
+    sets = _sets(results)
+    reference = [r.figures.float_nme[sets[0]] for r in next(iter(groups.values()))]
     rows = []
     for (variant, form), group in groups.items():
         cells = []
@@ -53,6 +53,12 @@ def trial_rows(results: Sequence[Result], beside: Beside, taught: Taught) -> lis
         row = (called, "as it is", *(cell for name in sets for cell in (f"{100 * nme[name]:.2f}", "-")))
         rows.append(row + ("-",) * (width - len(row)))
     return rows
+
+
+def _sets(results: Sequence[Result]) -> tuple[str, ...]:
+    if not results:
+        raise UserError("there is nothing to show", "no variant is measured", "name decode forms in `measured`")
+    return tuple(results[0].figures.float_nme)
 
 
 def _over_teacher(group: Sequence[Result], teacher: Mapping[str, float]) -> Row:

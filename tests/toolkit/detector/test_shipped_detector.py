@@ -12,7 +12,7 @@ from npuface_toolkit.checkpoint import find_checkpoint
 from npuface_toolkit.detector.checkpoint import load_detector
 from npuface_toolkit.detector.evaluate import boxed_pictures, evaluate_detectors, open_any
 from npuface_toolkit.detector.matching import overlap
-from npuface_toolkit.faces import read_faces
+from npuface_toolkit.face_files import read_faces
 from npuface_toolkit.labelling import Checkpoint
 
 NAME = "detector-320"

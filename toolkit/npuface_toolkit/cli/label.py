@@ -34,11 +34,12 @@ def label(
 
     Example: npuface label --pictures folder/ --by osf.toml:1:17-67 --by student-68:0.3 --detector cascade --out l.csv
     """
-    from npuface_benchmarks.files import write_all
+    from npuface_benchmarks.files import check_writable, write_all
     from npuface_runtime.detectors import open_detector
     from npuface_toolkit.label_folder import label_folder, open_sources
 
     with output(as_json, "labelling") as result:
+        check_writable(out)
         sources, scheme = open_sources(by)
         csv, facts = label_folder(pictures, sources, scheme, open_detector(detector), least)
         write_all(out.parent, {out.name: csv.encode()})

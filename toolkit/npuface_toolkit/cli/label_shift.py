@@ -9,7 +9,6 @@ import typer
 from rich.table import Table
 
 from npuface_toolkit.cli.console import JsonOption, output, table
-from npuface_toolkit.cli.training import DataOption
 
 if TYPE_CHECKING:
     from npuface_toolkit.label_shift import Residuals, Shift
@@ -21,7 +20,9 @@ def register(app: typer.Typer) -> None:
 
 
 def label_shift(
-    data: DataOption,
+    data: Annotated[
+        list[str], typer.Option("--data", help="points:FILE[:PICTURES_DIR], FILE a CSV of labels. Repeatable.")
+    ],
     by: Annotated[
         str,
         typer.Option("--by", help="Who is asked: NAME[:TRUST[:POINTS]], a peer's TOML or a checkpoint, as for label."),
@@ -51,10 +52,12 @@ def label_shift(
     from npuface_runtime.errors import UserError
     from npuface_toolkit.faces import split_by_identity
     from npuface_toolkit.label_folder import open_sources
-    from npuface_toolkit.label_shift import fit_shift, moved_back, open_labels, residuals
+    from npuface_toolkit.label_shift import check_kept, fit_shift, moved_back, open_labels, residuals
 
     with output(as_json, "asking") as result:
         labels, scheme = open_labels(data)
+        if out is not None:
+            check_kept(labels, out)
         (source,), asked = open_sources([by], "cannot find the shift")
         if asked != scheme:
             why = f"it has {asked.name} landmarks, the data {scheme.name}"
@@ -68,7 +71,7 @@ def label_shift(
         seen, unseen = (residuals(part, source, scheme) for part in parts)
         shift = fit_shift(seen)
         if out is not None:
-            write_all(out, {file.name: moved_back(file, scheme, shift).encode() for file in labels})
+            write_all(out, {file.file.name: moved_back(file, scheme, shift).encode() for file in labels})
         facts = _facts(shift, seen, unseen)
         compared = [(f"{facts['before']:.2%}", f"{facts['after']:.2%}", facts["faces"])]
         result.result(

@@ -20,7 +20,8 @@ TeacherOption = Annotated[
     typer.Option("--teacher", help="A checkpoint to distil from, as the configuration's [distillation] says."),
 ]
 DataOption = Annotated[
-    list[str], typer.Option("--data", help="FORMAT:FILE[:PICTURES_DIR] with FORMAT wflw or points (CSV). Repeatable.")
+    list[str],
+    typer.Option("--data", help="FORMAT:FILE[:PICTURES_DIR] with FORMAT points, weighted (CSVs) or wflw. Repeatable."),
 ]
 
 
@@ -43,6 +44,7 @@ def train(
     """
     import logging
 
+    from npuface_runtime.errors import UserError
     from npuface_toolkit.training_config import read_config, taught
     from npuface_toolkit.training_log import EpochReport
     from npuface_toolkit.training_run import find_config, train_student
@@ -59,6 +61,9 @@ def train(
         command = shlex.join(["npuface", *(out.name if word == str(out) else word for word in sys.argv[1:])])
         read = read_config(find_config(config))
         chosen = taught(read if start is None else replace(read, start=start), teacher)
+        if teacher and not chosen.distillation.active:
+            why = "every term of [distillation] in the configuration is 0"
+            raise UserError(f"{teacher} would teach nothing", why, "leave --teacher out, or change the configuration")
         accuracy = train_student(data, chosen, out, command, report)
         if accuracy is None:  # not the first of several processes: it says nothing
             raise typer.Exit

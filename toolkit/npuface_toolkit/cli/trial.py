@@ -41,7 +41,8 @@ def trial(
 
     from npuface_benchmarks.files import write_all
     from npuface_toolkit.training_log import EpochReport
-    from npuface_toolkit.trial import find_trial, read_trial, run_trial
+    from npuface_toolkit.trial import run_trial
+    from npuface_toolkit.trial_file import find_trial, read_trial
     from npuface_toolkit.trial_measure import nme_by_set, trial_faces
     from npuface_toolkit.trial_table import trial_columns, trial_json, trial_markdown, trial_rows
 

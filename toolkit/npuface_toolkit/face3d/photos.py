@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from npuface_runtime.errors import UserError
 from npuface_toolkit.face3d.aligned_face import align_face
-from npuface_toolkit.faces import Face, read_faces, read_picture
+from npuface_toolkit.face_files import read_faces
+from npuface_toolkit.faces import Face, read_picture
 
 _log = logging.getLogger("npuface.train")
 MAX_YAW, MAX_PITCH = 45.0, 30.0
