@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import shlex
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from typer import TyperException
+from typer.main import get_command
 
 from npuface_benchmarks.decode_page import read_record, with_tables
 from npuface_export.decode import FORMS, HeatmapSpec, form_by_name
@@ -27,6 +30,7 @@ from npuface_runtime.manifest import (
     Preprocess,
     TensorInfo,
 )
+from npuface_toolkit.cli import app
 
 DOCS = Path(__file__).parent.parent / "docs"
 SPEC = HeatmapSpec(points=5, height=16, width=16)
@@ -132,6 +136,35 @@ def test_every_decode_form_is_described() -> None:
 
 def test_what_is_not_described_is_caught() -> None:
     assert undocumented("`seed` is there, gnomes are not code", {"seed", "gnomes"}) == {"gnomes"}
+
+
+def commands_of(markdown: str) -> list[str]:
+    """The lines of a page that call the command, each in one line."""
+    return re.findall(r"^ *(npuface .*)$", markdown.replace("\\\n", " "), re.MULTILINE)
+
+
+def parsed(line: str) -> None:
+    """Let the command's own parser read a line. Raises what it raises."""
+    command: Any = get_command(app)
+    words = shlex.split(line, comments=True)[1:]
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    command.make_context("npuface", words)
+
+
+@pytest.mark.parametrize("page", [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda page: page.stem)
+def test_every_command_on_a_page_is_one_that_there_is(page: Path) -> None:
+    for line in commands_of(page.read_text()):
+        try:
+            parsed(line)
+        except Exception as error:
+            pytest.fail(f"{line}: {error}")
+
+
+@pytest.mark.parametrize("line", ["npuface bench bundle", "npuface export student-68 --to litert", "npuface sell"])
+def test_a_command_that_there_is_not_would_be_caught(line: str) -> None:
+    with pytest.raises((TyperException, KeyError)):
+        parsed(line)
 
 
 def test_the_measured_tables_are_the_records() -> None:

@@ -21,6 +21,7 @@ from npuface_runtime.bundle_manifest import FILE_NAME, FORMATS, BundleManifest, 
 from npuface_runtime.detectors.detector_manifest import DetectorManifest
 from npuface_runtime.errors import UserError
 from npuface_runtime.manifest import Manifest
+from npuface_runtime.renderer_manifest import RendererManifest
 
 AnyManifest = TypeVar("AnyManifest", bound=BundleManifest)
 _ALWAYS = ("npuface", "torch", "numpy")
@@ -136,7 +137,7 @@ def _check_destination(out: Path) -> None:
 
 def _files_of(bundle: Path) -> set[str]:
     """Names of the files that belong to a bundle of any kind; none where its manifest is damaged."""
-    for kind in (Manifest, DetectorManifest):
+    for kind in (Manifest, DetectorManifest, RendererManifest):
         with contextlib.suppress(UserError):
             return {info.path for info in kind.load(bundle).files.values()}
     return set()

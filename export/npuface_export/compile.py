@@ -18,6 +18,7 @@ from npuface_export.decode import HeatmapSpec, form_by_name
 from npuface_export.photograph import face_crops
 from npuface_export.shift import cells_of, cells_on, coordinate_shift
 from npuface_export.target import Target, target_by_name
+from npuface_runtime.bundle_manifest import BundleManifest
 from npuface_runtime.errors import UserError
 from npuface_runtime.manifest import Manifest
 from npuface_runtime.preprocess import normalise
@@ -124,11 +125,11 @@ def check_compiler(target: Target) -> None:
         compiler_by_name(target.compiler).version()
 
 
-def cpu_refusals(manifest: Manifest, allowed: Collection[str] = ()) -> list[str]:
+def cpu_refusals(manifest: BundleManifest, allowed: Collection[str] = ()) -> list[str]:
     """Operators that an NPU bundle leaves to the CPU and that are not allowed there, each with the compiler's reason.
 
     Args:
-        manifest: of a bundle.
+        manifest: of a bundle of any kind.
         allowed: operators by the model file's names.
     """
     placement = manifest.placement

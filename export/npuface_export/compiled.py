@@ -1,11 +1,11 @@
-"""What the bundles of detectors and renderers share: the float half of an INT8 bundle, compilation, the CPU's share.
+"""What the bundles of detectors and renderers share: the float half of an INT8 bundle, and compilation.
 
 To converters and compilers both are networks whose only output leaves them as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -47,10 +47,3 @@ def compiled(manifest: M, target: Target, files: Mapping[str, Path], folder: Pat
         "tools": {**cast(Any, manifest).tools, target.compiler: made.version},
     }
     return cast(M, replace(cast(Any, manifest), **record)), {**files, "device": made.artifact}
-
-
-def cpu_operators(manifest: BundleManifest, allowed: Sequence[str] = ()) -> list[str]:
-    """Operators that an NPU's bundle leaves to the CPU and that are not allowed there."""
-    if manifest.placement is None or not target_by_name(manifest.target).is_npu:
-        return []
-    return [name for name in manifest.placement["cpu_operators"] if name not in allowed]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def quantize_bundle(
         faces = Faces(source.faces.plain, source.float_cells, origin)
         manifest = replace(
             made.manifest,
-            recipe=_recipe_record(recipe, source, found),
+            recipe=_recipe_record(recipe, source, found, made.model.left_in_float),
             coordinate_shift=_host_shift(made, faces),
             tools=tool_versions(source.converter.tools),
         )
@@ -92,8 +92,10 @@ def _judged_by_emulator(manifest: Manifest, found: Found | None) -> Manifest:
     return replace(manifest, recipe={**recipe, "search": search})
 
 
-def _recipe_record(recipe: Recipe, source: Calibrated, found: Found | None) -> dict[str, Any]:
-    """What the manifest says of the recipe, of the search for it, and of what it was calibrated on."""
+def _recipe_record(recipe: Recipe, source: Calibrated, found: Found | None, floats: Sequence[str]) -> dict[str, Any]:
+    """What the manifest says of the recipe, of the search for it, of what it left in float, and of the calibration."""
+    if floats:
+        _log.warning("left in float between operators: %s", ", ".join(floats))
     faces, maps = source.faces, source.exact.heatmap
     cells = source.float_cells(faces.varied)
     reached = corners(cells, (maps.height, maps.width))
@@ -106,6 +108,7 @@ def _recipe_record(recipe: Recipe, source: Calibrated, found: Found | None) -> d
     return {
         **asdict(recipe),
         **({"search": found.as_json()} if found else {}),
+        **({"left_in_float": list(floats)} if floats else {}),
         "calibration": {
             "crops": len(faces.varied),
             "pictures": faces.pictures,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from npuface_runtime.manifest_parts import MAX_SIDE, wrong_colours, wrong_files, wrong_picture, wrong_tensors
-from npuface_runtime.manifest_records import wrong_record
+from npuface_runtime.manifest_records import wrong_records
 
 if TYPE_CHECKING:
     from npuface_runtime.manifest import Manifest
@@ -26,7 +26,7 @@ def inconsistency(manifest: Manifest) -> str | None:
         or wrong_colours(pre.mean, pre.std)
         or (None if pre.margin > 0 else "its preprocessing does not have a positive margin")
         or _confidence(manifest.decode.face_confidence)
-        or wrong_record(manifest.placement, manifest.coordinate_shift)
+        or wrong_records(manifest)
     )
 
 

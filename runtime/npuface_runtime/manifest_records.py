@@ -1,12 +1,15 @@
-"""The records of a manifest that are kept as plain data, placement and coordinate shift, and what must be in them."""
+"""The records of a manifest that are kept as plain data, such as placement and coordinate shift, and what they hold."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from npuface_runtime.plain import build
+
+if TYPE_CHECKING:
+    from npuface_runtime.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -75,13 +78,68 @@ class _Shift:
     stand_in_px: float | None = None
 
 
-def wrong_record(placement: Mapping[str, Any] | None, shift: Mapping[str, Any] | None) -> str | None:
-    """Why a placement or a coordinate shift is not what it should be: types, and no number below zero; None if it is.
+@dataclass(frozen=True)
+class _Moved:
+    budget_px: float
+    float_px: float
+    int8_px: float
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    form: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class _BetaFit:
+    beta: float
+    error: float
+    bias: float
+    beta_before: float
+    error_before: float
+    bias_before: float
+
+
+@dataclass(frozen=True)
+class _Fit:
+    threshold: float
+    threshold_error: float
+    faces: int
+    warning: str | None = None
+    given_beta: float | None = None
+
+
+@dataclass(frozen=True)
+class _Origin:
+    file: str
+    head: str
+    reference: str
+    fit: Mapping[str, Any] | None = None
+
+
+def wrong_placement(placement: Mapping[str, Any] | None) -> str | None:
+    """Why a placement is not what it should be: types, and no number below zero; None if it is, or there is none.
 
     Entries with names that are not known here may say anything.
     """
-    records = ((_Placement, placement, "placement"), (_Shift, shift, "coordinate_shift"))
-    return next(
+    return None if placement is None else _wrong(_Placement, placement, "placement")
+
+
+def wrong_records(manifest: Manifest) -> str | None:
+    """The same for every such record of a landmark network's manifest."""
+    decode, origin = manifest.decode, manifest.origin
+    fit = (origin or {}).get("fit") or {}
+    has_fit = isinstance(fit, dict) and bool(fit)
+    records: list[tuple[Any, Mapping[str, Any] | None, str]] = [
+        (_Shift, manifest.coordinate_shift, "coordinate_shift"),
+        (_Moved, decode.moved, "decode.moved"),
+        (_Origin, origin, "origin"),
+        (_Fit, fit if has_fit else None, "origin.fit"),
+        (_BetaFit, fit if has_fit and "beta" in fit else None, "origin.fit"),
+        *((_Refusal, refused, f"decode.refused[{i}]") for i, refused in enumerate(decode.refused)),
+    ]
+    return wrong_placement(manifest.placement) or next(
         (why for kind, record, name in records if record is not None and (why := _wrong(kind, record, name))), None
     )
 

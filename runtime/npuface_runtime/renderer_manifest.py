@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from npuface_runtime.bundle_manifest import BundleManifest, DeviceEngine, FileInfo, TensorInfo
 from npuface_runtime.manifest_parts import wrong_files, wrong_tensors
-from npuface_runtime.manifest_records import wrong_record
+from npuface_runtime.manifest_records import wrong_placement
 from npuface_runtime.ray_encoding import RendererRecord, wrong_renderer
 
 
@@ -51,7 +51,7 @@ class RendererManifest(BundleManifest):
             or wrong_tensors(self.input, self.outputs)
             or wrong_renderer(self.renderer)
             or self._wrong_shapes()
-            or wrong_record(self.placement, None)
+            or wrong_placement(self.placement)
             or self._wrong_figures()
         )
 

@@ -157,6 +157,14 @@ def test_a_disk_that_is_too_small_is_refused(home: Path) -> None:
     assert "NPUFACE_TOOLCHAINS" in error.fix
 
 
+def test_a_home_that_is_a_file_is_refused(home: Path) -> None:
+    home.parent.mkdir(parents=True, exist_ok=True)
+    home.write_text("no folder")
+    error = refused()
+    assert "File exists" in error.why or "Not a directory" in error.why
+    assert "NPUFACE_TOOLCHAINS" in error.fix
+
+
 def test_an_interrupted_installation_goes_on_where_it_stopped(wheels: Path, caplog: pytest.LogCaptureFixture) -> None:
     # it was ended before pip came into the environment
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(TINY.folder)], check=True)

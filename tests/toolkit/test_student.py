@@ -44,7 +44,12 @@ def test_any_shape(depth: int, sizes: int, points: int, width: float) -> None:
 
 @pytest.mark.parametrize(
     ("change", "reason"),
-    [({"input_size": 100}, "not a multiple of 64"), ({"depth": 6}, "depth 6"), ({"points": 0}, "must be positive")],
+    [
+        ({"input_size": 100}, "not a multiple of 64"),
+        ({"input_size": 1024}, "256 cells a side, not 2 to 255"),
+        ({"depth": 6}, "depth 6"),
+        ({"points": 0}, "must be positive"),
+    ],
 )
 def test_impossible_shapes_are_refused(change: dict[str, int], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):

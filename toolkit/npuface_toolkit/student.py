@@ -20,6 +20,7 @@ from npuface_toolkit.backbones import (
 from npuface_toolkit.head import HeadOutput, LandmarkHead
 
 STRIDE = 4
+MIN_CELLS, MAX_CELLS = 2, 255
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,9 @@ class StudentConfig:
         coarsest = STRIDE << BACKBONES[self.backbone].halvings(self.depth)
         if self.input_size <= 0 or self.input_size % coarsest:
             raise ValueError(f"input size {self.input_size} is not a multiple of {coarsest}")
+        if not MIN_CELLS <= self.input_size // STRIDE <= MAX_CELLS:  # what the decode forms take
+            why = f"its heatmaps would have {self.input_size // STRIDE} cells a side, not {MIN_CELLS} to {MAX_CELLS}"
+            raise ValueError(f"input size {self.input_size}: {why}")
         if min(self.points, self.boundaries, self.stem, self.features, self.compensation) < 1 or self.width <= 0:
             raise ValueError("every channel count and the width must be positive")
         if self.stacks != 1 and (self.stacks < 1 or not BACKBONES[self.backbone].stackable):

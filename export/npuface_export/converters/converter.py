@@ -26,6 +26,7 @@ class ModelFiles:
         input, outputs: its tensors.
         heatmap: name of the heatmap tensor in it.
         operators: count of each operator, in the engine's own names, without constants.
+        left_in_float: of a quantized model, what is exchanged in float though its recipe does not say so.
     """
 
     files: Mapping[str, Path]
@@ -33,6 +34,7 @@ class ModelFiles:
     outputs: tuple[TensorInfo, ...]
     heatmap: str
     operators: Mapping[str, int]
+    left_in_float: tuple[str, ...] = ()
 
 
 def check_pictures(pictures: Sequence[object]) -> None:

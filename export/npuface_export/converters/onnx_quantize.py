@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from npuface_export.converters.converter import ModelFiles
 from npuface_export.converters.onnx_ends import integer_ends
+from npuface_export.converters.onnx_float import left_in_float
 from npuface_export.converters.onnx_graph import HEATMAPS, PICTURES, downstream
 from npuface_export.converters.onnx_one_type import one_type
 from npuface_export.converters.ranges import Observer, Range, mirrored
@@ -95,13 +96,14 @@ class OnnxQuantizer:
             overrides = {name: [{"quant_type": self._style.wide, "symmetric": symmetric}] for name in made}
         with quiet_tools():
             quantized = _qdq(model, ranges, kept, overrides, _LEFT_OUT if self._style.one_type else ())
+            left = left_in_float(quantized, set(kept))
             if recipe.decode == "float16" and self._style.casts_half:
                 quantized = _half(quantized, self._decode)
             if self._style.one_type:
                 quantized = one_type(quantized)
             if self._style.integer_ends or ranges[PICTURES] == _BYTES:
                 quantized = integer_ends(quantized, outputs=self._style.integer_ends)
-        return self._written(quantized, folder / "model.onnx")
+        return replace(self._written(quantized, folder / "model.onnx"), left_in_float=left)
 
     def _widened(self, name: str, symmetric: bool) -> Range:
         """The range of a 16-bit tensor."""

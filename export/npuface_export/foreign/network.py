@@ -107,6 +107,7 @@ def foreign_network(path: Path, options: ForeignOptions) -> Network:
 def _fitted(network: Network, fit: Fit, options: ForeignOptions, origin: Mapping[str, Any]) -> Network:
     beta = options.beta or fit.beta or network.beta
     known = {key: value for key, value in asdict(fit).items() if value is not None}
+    known |= {"given_beta": options.beta} if options.beta else {}
     return replace(network, beta=beta, threshold=fit.threshold, sigma=fit.sigma, origin={**origin, "fit": known})
 
 

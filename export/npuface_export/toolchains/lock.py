@@ -21,11 +21,15 @@ def only_one(toolchain: Toolchain, what: str) -> Iterator[None]:
         what: for the message, what cannot be done.
 
     Raises:
-        UserError: another process holds it.
+        UserError: another process holds it, or the folder cannot be written.
     """
     path = toolchain.folder.with_name(f".{toolchain.name}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    held = _take(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        held = _take(path)
+    except OSError as error:
+        fix = "let NPUFACE_TOOLCHAINS name a folder that can be written to"
+        raise UserError(what, f"{path.parent}: {error.strerror or error}", fix) from None
     if held is None:
         raise UserError(what, "another installation is running", "wait until it has ended, then run this again")
     try:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from npuface_runtime.bundle_manifest import BundleManifest, DeviceEngine, FileInfo, TensorInfo
 from npuface_runtime.detectors.face_maps import CHANNELS, MapsInfo
 from npuface_runtime.manifest_parts import MAX_SIDE, wrong_colours, wrong_files, wrong_picture, wrong_tensors
-from npuface_runtime.manifest_records import wrong_record
+from npuface_runtime.manifest_records import wrong_placement
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class DetectorManifest(BundleManifest):
             or wrong_picture(self.input)
             or wrong_colours(self.mean, self.std)
             or self._wrong_maps()
-            or wrong_record(self.placement, None)
+            or wrong_placement(self.placement)
         )
 
     def _wrong_maps(self) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from npuface_runtime.errors import UserError
 from npuface_toolkit.cli.console import CheckFailedError, JsonOption, measured_table, output
 
 if TYPE_CHECKING:
     from npuface_benchmarks.record import Accuracy, Record
+    from npuface_toolkit.faces import Face
+    from npuface_toolkit.schemes import Scheme
 
 
 def register(app: typer.Typer) -> None:
@@ -64,14 +68,18 @@ def bench(
     from npuface_export.photograph import photograph
     from npuface_toolkit.faces import read_picture
     from npuface_toolkit.peers import Peer
+    from npuface_toolkit.training_run import read_sources
 
     with output(as_json, "measuring") as result:
         before = None if earlier is None else _read_record(earlier)
+        _check(report, peer or [], tolerance)
+        labelled = read_sources(data) if data else None
         frame = read_picture(picture) if picture else photograph()
         openers = [partial(Peer, path) for path in peer or []]
         record = measure(bundles, picture=frame, threads=threads or (1, 2), runs=runs, peers=openers)
-        if data:
-            record = replace(record, accuracy=_accuracy(record, bundles, peer or [], data))
+        if data and labelled:
+            files = ", ".join(Path(source.split(":")[1]).name for source in data)
+            record = replace(record, accuracy=_accuracy(record, bundles, peer or [], files, *labelled))
         write_report(record, report, frame)
         changes = [] if before is None else compare(before, record, tolerance, other_machine)
         beside = peer_table(record)
@@ -88,9 +96,20 @@ def bench(
         raise CheckFailedError(f"worse than before: {'; '.join(worse)}")
 
 
+def _check(report: Path, peers: list[Path], tolerance: float) -> None:
+    """What is wrong with these shows before minutes of timing."""
+    from npuface_benchmarks.files import check_writable
+    from npuface_toolkit.peers import Peer
+
+    if not math.isfinite(tolerance):
+        raise UserError("cannot compare with an earlier run", f"--tolerance is {tolerance}", "give 0.1 for instance")
+    check_writable(report / "report.json")
+    for path in peers:
+        Peer(path)
+
+
 def _read_record(path: Path) -> Record:
     from npuface_benchmarks.record import Record
-    from npuface_runtime.errors import UserError
 
     try:
         return Record.from_text(path.read_text())
@@ -98,13 +117,13 @@ def _read_record(path: Path) -> Record:
         raise UserError(f"cannot read {path}", str(error), "name the report.json of an earlier run") from None
 
 
-def _accuracy(record: Record, bundles: list[Path], peers: list[Path], data: list[str]) -> Accuracy:
+def _accuracy(
+    record: Record, bundles: list[Path], peers: list[Path], files: str, faces: list[Face], scheme: Scheme
+) -> Accuracy:
     """NME of the bundles and the peers, by the names that the record gives them, over the points that all have."""
     from npuface_benchmarks.record import Accuracy
     from npuface_toolkit.evaluate import measure, predict, shared_points
-    from npuface_toolkit.training_run import read_sources
 
-    faces, scheme = read_sources(data)
     names = [*(one.label for one in record.results), *(one.name for one in record.peers)]
     predictions = [predict(str(model), faces, scheme) for model in (*bundles, *peers)]
     points = shared_points(predictions)
@@ -112,5 +131,4 @@ def _accuracy(record: Record, bundles: list[Path], peers: list[Path], data: list
         name: measure(prediction, faces, scheme, points).overall.nme
         for name, prediction in zip(names, predictions, strict=True)
     }
-    files = ", ".join(Path(source.split(":")[1]).name for source in data)
     return Accuracy(files, len(faces), len(points), nme)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from npuface_runtime.bundle_manifest import bundle_format
+from npuface_runtime.bundle_manifest import BundleManifest, bundle_format
 from npuface_runtime.manifest import Manifest
 from npuface_runtime.renderer_manifest import RendererManifest
 from npuface_toolkit.cli import detector_bundles, renderer_bundles
@@ -50,13 +50,13 @@ def compile_(
     check_placement(manifest, allow_cpu)
 
 
-def check_placement(manifest: Manifest, allow_cpu: Sequence[str] | None) -> None:
+def check_placement(manifest: BundleManifest, allow_cpu: Sequence[str] | None) -> None:
     """Fail the command where an NPU bundle leaves operators to the CPU that are not allowed there, or where its NPU
     computes something else than its model. The bundle is written.
     """
     from npuface_export.compile import cpu_refusals, oracle_refusal
 
-    wrong = oracle_refusal(manifest)
+    wrong = oracle_refusal(manifest) if isinstance(manifest, Manifest) else None
     if wrong:
         raise CheckFailedError(wrong)
     refusals = cpu_refusals(manifest, allow_cpu or ())
@@ -167,6 +167,8 @@ def _bundle_table(bundle: Path, manifest: Manifest) -> Table:
         rows.append(("warning", decode.warning))
     rows += [("refused", f"{refusal['form']}: {refusal['reason']}") for refusal in decode.refused]
     rows += _decode_rows(decode.moved) + placement_rows(placement)
+    if manifest.recipe and manifest.recipe.get("left_in_float"):
+        rows.append(("left in float", ", ".join(map(str, manifest.recipe["left_in_float"]))))
     if manifest.parity:
         rows.append(("float parity", f"{manifest.parity['max_abs']:.1e} heatmap px at most, against torch"))
     rows += _shift_rows(manifest)
@@ -194,12 +196,14 @@ def _origin_rows(origin: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         return []
     rows = [("origin", f"{origin['file']}, head {origin['head']}, measured against {origin['reference']}")]
     fit = origin.get("fit")
-    if fit is None:
+    if not fit:
         return rows
     if "beta" in fit:
         text = f"{fit['beta']:.4g}: softargmax {fit['error']:.3f} heatmap px off, background bias {fit['bias']:.3f}"
         before = f"before {fit['beta_before']:.4g}: {fit['error_before']:.3f}, {fit['bias_before']:.3f}"
         rows.append(("beta", f"{text} ({before})"))
+    if "given_beta" in fit:
+        rows.append(("beta in use", f"{fit['given_beta']:.4g}, as given"))
     rows.append(
         ("threshold", f"{fit['threshold']:.2f}: {fit['threshold_error']:.3f} heatmap px off, {fit['faces']} faces")
     )

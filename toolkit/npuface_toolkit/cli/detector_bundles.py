@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from npuface_runtime.bundle_manifest import bundle_format
 from npuface_runtime.detectors.detector_manifest import DetectorManifest
 from npuface_runtime.errors import UserError
-from npuface_toolkit.cli.console import CheckFailedError, Output, table
+from npuface_toolkit.cli.console import Output, table
 from npuface_toolkit.cli.placement_rows import Rows, estimate_rows, file_rows, placement_rows
 
 if TYPE_CHECKING:
@@ -46,16 +46,13 @@ def export(name: str, target: Target, out: Path, uint8_input: bool) -> DetectorM
     return export_detector(with_byte_input(network) if uint8_input else network, target, out)
 
 
-def quantize(result: Output, bundle: Path, calibration: Path, out: Path | None, allow_cpu: Sequence[str]) -> None:
-    """A float bundle -> an INT8 bundle. Raises CheckFailedError where the compiler leaves an operator to the CPU."""
-    from npuface_export.compiled import cpu_operators
+def quantize(result: Output, bundle: Path, calibration: Path, out: Path | None) -> DetectorManifest:
+    """A float bundle -> an INT8 bundle, made the result of the command."""
     from npuface_export.detector import quantize_detector
 
     manifest = quantize_detector(bundle, calibration, out)
     show(result, out or bundle, manifest)
-    refused = cpu_operators(manifest, allow_cpu)
-    if refused:
-        raise CheckFailedError(f"{', '.join(refused)} on the CPU. Allow an operator there with --allow-cpu OPERATOR")
+    return manifest
 
 
 def explain(result: Output, bundle: Path, options: Mapping[str, object]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from npuface_runtime.errors import UserError
 from npuface_toolkit.cli.console import JsonOption, output, table
 
 if TYPE_CHECKING:
@@ -47,6 +48,12 @@ def forms(
     """
     from npuface_export.decode import FORMS, form_by_name
 
+    given = {"--model": model, "--data": data, "--target": target, "--out": out}
+    ignored = [option for option, value in given.items() if value]
+    if ignored and not measure:
+        raise UserError(
+            "cannot list the decode forms like that", f"{', '.join(ignored)} would be ignored", "add --measure"
+        )
     with output(as_json, "measuring" if measure else "reading") as result:
         chosen = [form_by_name(name) for name in only] if only else list(FORMS.values())
         if measure:
@@ -91,12 +98,17 @@ def _measured(
     """The record as plain data, and its tables."""
     from npuface_benchmarks.decode_page import FILE_NAME, DecodeRecord, markdown, record_bytes
     from npuface_benchmarks.decode_table import measure_forms, with_costs
-    from npuface_benchmarks.files import write_all
+    from npuface_benchmarks.files import check_writable, write_all
     from npuface_export.bundle import tool_versions
+    from npuface_export.compile import check_compiler
     from npuface_export.target import target_by_name
     from npuface_toolkit.decode_maps import measured_network, network_maps
 
     compiled = [target_by_name(name) for name in targets]
+    for target in compiled:
+        check_compiler(target)
+    if out is not None:
+        check_writable(out / FILE_NAME)
     networks = [measured_network(name) for name in models]
     drawn = [maps for network in networks for maps in network_maps(network, data)]
     figures = with_costs(list(measure_forms(chosen, drawn)), chosen, networks, compiled)

@@ -37,7 +37,7 @@ def matrix(
     import json
     import tempfile
 
-    from npuface_benchmarks.files import write_all
+    from npuface_benchmarks.files import check_writable, write_all
     from npuface_benchmarks.matrix import Cell, Matrix, measure_matrix, merged
     from npuface_benchmarks.matrix_page import (
         FILE_NAME,
@@ -55,14 +55,18 @@ def matrix(
         chosen = [target_by_name(name) for name in target] if target else list(targets().values())
         cells: list[Cell] = []
         tools: dict[str, str] = {}
+        about = {network.name: _about(network) for network in networks}
+        before = Matrix((), {}, {})
+        if out is not None:
+            check_writable(out / FILE_NAME)
+            before = read_matrix(out / FILE_NAME) if (out / FILE_NAME).exists() else before
+        measured = before
         for cell, versions in measure_matrix(networks, chosen, calibration, Path(folder)):
             cells.append(cell)
             tools |= versions
-        measured = Matrix(tuple(cells), {network.name: _about(network) for network in networks}, tools)
-        if out is not None and (out / FILE_NAME).exists():
-            measured = merged(read_matrix(out / FILE_NAME), measured)
-        if out is not None:
-            write_all(out, {FILE_NAME: matrix_bytes(measured), "matrix.md": matrix_page(measured).encode()})
+            measured = merged(before, Matrix(tuple(cells), about, tools))
+            if out is not None:  # after each, as all together may take hours
+                write_all(out, {FILE_NAME: matrix_bytes(measured), "matrix.md": matrix_page(measured).encode()})
         rows = [(cell.model, *row) for cell, row in zip(cells, matrix_rows(cells), strict=True)]
         shown = table("What runs where", ("model", *matrix_columns()), rows)
         result.result(json.loads(matrix_bytes(measured)), shown)

@@ -39,5 +39,9 @@ def file_rows(manifest: BundleManifest) -> Rows:
 
 def _figure(value: object) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {amount:,}" for name, amount in value.items()) or "none"
+        return ", ".join(f"{name} {_amount(amount)}" for name, amount in value.items()) or "none"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _amount(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int | float) else str(value)

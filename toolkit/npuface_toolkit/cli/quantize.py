@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from npuface_runtime.bundle_manifest import bundle_format
+from npuface_runtime.bundle_manifest import BundleManifest, bundle_format
 from npuface_runtime.errors import UserError
 from npuface_runtime.renderer_manifest import RendererManifest
 from npuface_toolkit.cli import detector_bundles, renderer_bundles
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from npuface_export.search import Budget
     from npuface_runtime.manifest import Manifest
 
+_TYPES = ("int8", "int16", "float16", "float32")
 _SHOWN = 20
 """Layers of a diagnosis that the terminal shows; --json has all."""
 
@@ -67,33 +68,50 @@ def quantize(
 
     Example: npuface quantize bundle --calibration pictures/ --max-shift 0.05
     """
-    from npuface_export.quantize import quantize_bundle
-
     with output(as_json, "quantizing") as result:
         asked = {"decode-type": decode_type, "recipe": recipe, "max-shift": max_shift, "data": data}
-        asked |= {"max-nme-increase": max_nme_increase, "diagnose": diagnose or None}
+        asked |= {"max-nme-increase": max_nme_increase}
+        manifest: BundleManifest | None = None
+        what = f"cannot quantize {bundle}"
         if bundle_format(bundle) == RendererManifest.FORMAT:
-            given = asked | {"calibration": calibration, "recipe": None}
-            detector_bundles.refuse(
-                f"cannot quantize {bundle}", given, "a renderer of faces, which calibrates on poses"
-            )
-            renderer_bundles.quantize(result, bundle, out, recipe, allow_cpu or ())
-            return
-        if calibration is None:
-            raise UserError(f"cannot quantize {bundle}", "no pictures are given", "add --calibration FOLDER")
-        if detector_bundles.is_detector_bundle(bundle):
-            detector_bundles.refuse(f"cannot quantize {bundle}", asked)
-            detector_bundles.quantize(result, bundle, calibration, out, allow_cpu or ())
-            return
-        if diagnose:
+            given = asked | {"calibration": calibration, "recipe": None, "diagnose": diagnose or None}
+            detector_bundles.refuse(what, given, "a renderer of faces, which calibrates on poses")
+            manifest = renderer_bundles.quantize(result, bundle, out, recipe)
+        elif calibration is None:
+            raise UserError(what, "no pictures are given", "add --calibration FOLDER")
+        elif detector_bundles.is_detector_bundle(bundle):
+            detector_bundles.refuse(what, asked | {"diagnose": diagnose or None})
+            manifest = detector_bundles.quantize(result, bundle, calibration, out)
+        elif diagnose:
+            _refuse_beside_diagnose(what, asked | {"out": out, "allow-cpu": allow_cpu})
             _diagnose(result, bundle, calibration)
-            return
-        chosen = _recipe(bundle, decode_type, recipe)
-        budget = _budget(calibration, max_shift, max_nme_increase, data)
-        manifest = quantize_bundle(bundle, calibration, out, recipe=chosen, budget=budget)
-        show(result, out or bundle, manifest)
-    _check_budget(manifest)
-    check_placement(manifest, allow_cpu)
+        else:
+            budget = _budget(calibration, max_shift, max_nme_increase, data)
+            manifest = _quantized(result, bundle, calibration, out, _recipe(bundle, decode_type, recipe), budget)
+    if manifest is not None:
+        _check_budget(manifest)
+        check_placement(manifest, allow_cpu)
+
+
+def _quantized(
+    result: Output,
+    bundle: Path,
+    calibration: Path,
+    out: Path | None,
+    recipe: Recipe | None,
+    budget: Callable[[Calibrated], Budget] | None,
+) -> Manifest:
+    from npuface_export.quantize import quantize_bundle
+
+    manifest = quantize_bundle(bundle, calibration, out, recipe=recipe, budget=budget)
+    show(result, out or bundle, manifest)
+    return manifest
+
+
+def _refuse_beside_diagnose(what: str, options: Mapping[str, object]) -> None:
+    given = [f"--{name}" for name, value in options.items() if value is not None]
+    if given:
+        raise UserError(what, f"--diagnose writes nothing, so {', '.join(given)} would be ignored", "leave it out")
 
 
 def _diagnose(result: Output, bundle: Path, calibration: Path) -> None:
@@ -116,6 +134,8 @@ def _diagnose(result: Output, bundle: Path, calibration: Path) -> None:
 def _recipe(bundle: Path, decode_type: str | None, path: Path | None) -> Recipe | None:
     from npuface_export.converters.recipe import Recipe, read_recipe
 
+    if decode_type not in (None, *_TYPES):
+        raise UserError(f"cannot quantize {bundle}", f"{decode_type} is no type", f"take {', '.join(_TYPES)}")
     if path is None:
         return Recipe(decode=decode_type) if decode_type else None
     if decode_type is not None:
@@ -168,8 +188,8 @@ def _positive(option: str, value: float) -> float:
     return value
 
 
-def _check_budget(manifest: Manifest) -> None:
-    search = (manifest.recipe or {}).get("search")
+def _check_budget(manifest: BundleManifest) -> None:
+    search = (getattr(manifest, "recipe", None) or {}).get("search")
     if search and not search["met"]:
         raise CheckFailedError(
             f"no recipe is within the budget: the best has a {search['budget']} of {search['figure']:.4f} "

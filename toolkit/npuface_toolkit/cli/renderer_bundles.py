@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from npuface_runtime.errors import UserError
 from npuface_runtime.renderer_manifest import RendererManifest
-from npuface_toolkit.cli.console import CheckFailedError, Output, table
+from npuface_toolkit.cli.console import Output, table
 from npuface_toolkit.cli.placement_rows import Rows, estimate_rows, file_rows, placement_rows
 
 if TYPE_CHECKING:
@@ -26,17 +26,14 @@ def export(name: str, part: str | None, target: Target, out: Path, codes: Path |
     return export_renderer(renderer_network(name, codes, target), target, out)
 
 
-def quantize(result: Output, bundle: Path, out: Path | None, recipe: Path | None, allow_cpu: Sequence[str]) -> None:
-    """A float bundle -> an INT8 bundle. Raises CheckFailedError where the compiler leaves an operator to the CPU."""
-    from npuface_export.compiled import cpu_operators
+def quantize(result: Output, bundle: Path, out: Path | None, recipe: Path | None) -> RendererManifest:
+    """A float bundle -> an INT8 bundle, made the result of the command."""
     from npuface_export.converters.recipe import read_recipe
     from npuface_export.renderer import quantize_renderer
 
     manifest = quantize_renderer(bundle, out, read_recipe(recipe) if recipe else None)
     show(result, out or bundle, manifest)
-    refused = cpu_operators(manifest, allow_cpu)
-    if refused:
-        raise CheckFailedError(f"{', '.join(refused)} on the CPU. Allow an operator there with --allow-cpu OPERATOR")
+    return manifest
 
 
 def explain(result: Output, bundle: Path, options: Mapping[str, object]) -> None:
