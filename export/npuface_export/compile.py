@@ -80,10 +80,13 @@ def compile_bundle(
     check_compiler(target)
     if manifest.precision == "float32" and "float16" not in target.precisions:
         raise UserError(f"cannot compile the bundle {bundle}", "it is not INT8", "run npuface quantize on it first")
+    files = {role: manifest.file(bundle, role) for role in (*manifest.files, target.compiles)}
+    if target.compiles == "float" and not pictures:
+        why = "its compiler measures ranges on pictures of faces, as many as there are"
+        raise UserError(f"cannot compile the bundle {bundle}", why, "run npuface quantize with --calibration PICTURES")
     crops = pictures or face_crops(manifest.input_shape, manifest.preprocess.margin)
     origin = "pictures that were given" if pictures else "the photograph that ships with scikit-image"
     faces = Faces(crops, lambda some: _float_cells(manifest, bundle, some), origin)
-    files = {role: manifest.file(bundle, role) for role in (*manifest.files, target.compiles)}
     out = out or bundle
     with workspace(out) as folder:
         aimed = replace(manifest, target=target.name, device=target.device)

@@ -15,6 +15,7 @@ from npuface_export.compilers import compiler_by_name
 from npuface_export.converters import ModelFiles, converter_by_name
 from npuface_export.target import Target, target_by_name
 from npuface_runtime.bundle_manifest import BundleManifest
+from npuface_runtime.errors import UserError
 
 M = TypeVar("M", bound=BundleManifest)
 
@@ -34,6 +35,23 @@ def float_half(manifest: BundleManifest, bundle: Path, output: tuple[int, int, i
     there = {role: name for role, name in roles.items() if role == "model" or name in manifest.files}
     files = {role: manifest.file(bundle, name) for role, name in there.items()}
     return converter_by_name(target_by_name(manifest.target).converter).describe(files, output)
+
+
+def check_kind(target: Target, what: str) -> None:
+    """Refuse, at export, a target whose compiler is only fed with landmark networks.
+
+    Args:
+        what: cannot be done.
+
+    Raises:
+        UserError: the compiler quantizes by itself, or takes no INT8.
+    """
+    if target.compiler is None or (target.compiles == "model" and "int8" in target.precisions):
+        return
+    why = "its compiler quantizes by itself" if target.compiles == "float" else "its compiler takes no INT8 models"
+    raise UserError(
+        f"{what} for {target.name}", f"{why}, which is made for landmark networks alone", "name another target"
+    )
 
 
 def compiled(manifest: M, target: Target, files: Mapping[str, Path], folder: Path) -> tuple[M, dict[str, Path]]:

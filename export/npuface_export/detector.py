@@ -17,7 +17,7 @@ from npuface_export.bundle import cpu_placement, tool_versions, workspace, write
 from npuface_export.byte_input import spanning, takes_bytes
 from npuface_export.calibrated import FLOAT_ROLES, check_int8
 from npuface_export.compile import check_compiler
-from npuface_export.compiled import compiled, float_half
+from npuface_export.compiled import check_kind, compiled, float_half
 from npuface_export.converters import ModelFiles, converter_by_name, target_recipe
 from npuface_export.detector_calibration import Frames, calibration_frames
 from npuface_export.detector_shift import box_shift
@@ -62,8 +62,10 @@ def export_detector(network: DetectorNetwork, target: Target, out: Path) -> Dete
     """Convert a detector for a target and write the bundle; one that is there is replaced.
 
     Raises:
-        UserError: the engine's numbers differ from torch's, or the bundle cannot be written.
+        UserError: the target takes no detectors, the engine's numbers differ from torch's, or the bundle cannot be
+            written.
     """
+    check_kind(target, "cannot export a face detector")
     converter = converter_by_name(target.converter)
     with workspace(out) as folder:
         model = converter.convert(network.module.eval(), nn.Identity(), network.input_shape, folder)

@@ -18,7 +18,7 @@ from torch import nn
 from npuface_export.bundle import cpu_placement, tool_versions, workspace, write_bundle
 from npuface_export.calibrated import FLOAT_ROLES, check_int8
 from npuface_export.compile import check_compiler
-from npuface_export.compiled import compiled, float_half
+from npuface_export.compiled import check_kind, compiled, float_half
 from npuface_export.converters import ModelFiles, Recipe, converter_by_name, target_recipe
 from npuface_export.target import Target, target_by_name
 from npuface_runtime.engines import open_session
@@ -61,8 +61,10 @@ def export_renderer(network: RendererNetwork, target: Target, out: Path) -> Rend
     """Convert a renderer for a target and write the bundle; one that is there is replaced.
 
     Raises:
-        UserError: the engine's pictures differ from torch's by over 1e-4, or the bundle cannot be written.
+        UserError: the target takes no renderers, the engine's pictures differ from torch's by over 1e-4, or the bundle
+            cannot be written.
     """
+    check_kind(target, "cannot export a renderer")
     converter, record = converter_by_name(target.converter), network.record
     _, channels, height, width = record.input_shape
     with workspace(out) as folder:

@@ -183,3 +183,12 @@ def test_a_damaged_manifest_is_refused(
 def test_an_empty_folder_is_no_detector(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no manifest\.json"):
         open_detector(tmp_path)
+
+
+@pytest.mark.parametrize(("target", "why"), [("sony-imx500", "quantizes by itself"), ("apple-ane", "no INT8 models")])
+def test_a_target_whose_compiler_takes_landmark_networks_alone_is_refused(
+    tmp_path: Path, checkpoint: Path, target: str, why: str
+) -> None:
+    with pytest.raises(UserError, match=why):
+        export_detector(detector_network(str(checkpoint)), target_by_name(target), tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
