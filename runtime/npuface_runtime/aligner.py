@@ -104,16 +104,20 @@ class FaceAligner:
         Raises:
             UserError: the frame or a box cannot be used, or the aligner is closed.
         """
-        if not self._is_open:
-            raise UserError("cannot align faces", "this FaceAligner is closed", "make another")
+        self._check_open()
         rgb = as_rgb(frame, self._colour)
         if boxes is not None:
             return [self._face(rgb, Detection(box, 1.0), box) for box in _checked(boxes)]
         with self._detecting:
+            self._check_open()
             found = self._detector.detect(rgb)
         return [self._face(rgb, face, self._detector.to_landmark_box(face.box)) for face in found]
 
     __call__ = align
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise UserError("cannot align faces", "this FaceAligner is closed", "make another")
 
     def _face(self, rgb: NDArray[np.uint8], detection: Detection, landmark_box: Box) -> Face:
         margin = self.manifest.preprocess.margin
@@ -123,11 +127,15 @@ class FaceAligner:
         return Face(detection.box, detection.score, landmarks, confidence)
 
     def close(self) -> None:
-        """Let go of the model, and of the detector if it was opened here. Closing twice is harmless."""
-        if self._is_open:
-            self._is_open = False
-            self._landmarker.close()
-            self._close_detector()
+        """Let go of the model, and of the detector if it was opened here, after the run that may be going on.
+
+        Closing twice is harmless.
+        """
+        with self._detecting:
+            if self._is_open:
+                self._is_open = False
+                self._landmarker.close()
+                self._close_detector()
 
     def _close_detector(self) -> None:
         if self._owns_detector:

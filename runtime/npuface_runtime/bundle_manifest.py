@@ -116,13 +116,13 @@ class BundleManifest:
             UserError: the folder is no bundle, or its manifest is damaged or of another version.
         """
         path = Path(bundle) / FILE_NAME
-        if not path.is_file():
-            raise UserError(
-                f"cannot open the bundle {bundle}",
-                f"there is no {FILE_NAME} in it",
-                "give a folder made by npuface export",
-            )
         try:
+            if not path.is_file():
+                raise UserError(
+                    f"cannot open the bundle {bundle}",
+                    f"there is no {FILE_NAME} in it",
+                    "give a folder made by npuface export",
+                )
             if path.stat().st_size > _MAX_BYTES:
                 raise _damaged(bundle, f"{FILE_NAME} is over {_MAX_BYTES} bytes")
             raw = parse_json(path.read_text(encoding="utf-8"))

@@ -43,6 +43,17 @@ def as_rgb(frame: ArrayLike, colour: str = "rgb") -> NDArray[np.uint8]:
     return np.ascontiguousarray(rgb, np.uint8)
 
 
+def check_rgb(frame: object) -> None:
+    """Raises UserError where a frame is no RGB uint8 [H, W, 3], as what needs just that would misread it."""
+    if not isinstance(frame, np.ndarray):
+        why = f"it is of type {type(frame).__name__}, no array"
+    elif frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        why = f"its values are {frame.dtype.name} and its shape is {frame.shape}, not uint8 [H, W, 3]"
+    else:
+        return
+    raise UserError("cannot use this frame", why, "make it with npuface_runtime.frames.as_rgb")
+
+
 def check_colour(colour: str) -> None:
     """Raises UserError where `colour` is no order of channels that this library knows."""
     if colour not in _COLOURS:

@@ -11,6 +11,7 @@ from pathlib import Path
 from npuface_runtime.bundle import open_bundle
 from npuface_runtime.errors import UserError
 from npuface_runtime.manifest import FILE_NAME, Manifest, sha256_of
+from npuface_runtime.plain import parse_json
 
 _PART = ".part"
 _REPLACED = ".replaced.json"
@@ -52,8 +53,8 @@ def install_bundle(new: str | Path, place: str | Path) -> Manifest:
         for name in older - old - files.keys():
             (place / name).unlink(missing_ok=True)
         (place / _REPLACED).write_text(json.dumps(sorted(old - files.keys())))
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, ValueError) as error:  # a name that no file can have is a ValueError
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise UserError(
             f"cannot install the bundle in {place}", reason, "check its free space and permissions"
         ) from None
@@ -71,10 +72,11 @@ def _named_in(place: Path) -> set[str]:
 def _replaced_in(place: Path) -> set[str]:
     """The files of bundles that were replaced there before, as this module noted them."""
     try:
-        names = json.loads((place / _REPLACED).read_text())
+        names = parse_json((place / _REPLACED).read_text())
     except (FileNotFoundError, ValueError):
         return set()
-    inside = [name for name in names if isinstance(name, str) and Path(name).name == name]
+    listed = names if isinstance(names, list) else []
+    inside = [name for name in listed if isinstance(name, str) and Path(name).name == name]
     return set(inside) - {FILE_NAME}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import Lock
 
@@ -33,6 +34,7 @@ class Landmarker:
         self._turn = Lock()
         self._threads, self._on = threads, on
         self._scratch = Scratch()
+        self._is_open = True
         self.manifest: Manifest
         self.manifest, self._session = open_bundle(bundle, threads, on)
         self.description = describe(self.manifest, self._session, on)
@@ -43,7 +45,7 @@ class Landmarker:
         The confidence is None where the network's decode has none.
 
         Raises:
-            UserError: the crop is no region of the frame, or this is closed.
+            UserError: the frame is not RGB uint8, the crop is no region of it, or this is closed.
             EngineError: the engine failed; it may be used again.
         """
         with self._turn:
@@ -53,26 +55,36 @@ class Landmarker:
         landmarks = crop.to_frame(points, manifest.input_shape)
         return landmarks, None if np.isnan(confidence).any() else confidence
 
-    def swap(self, bundle: str | Path) -> None:
+    def swap(self, bundle: str | Path, turn: AbstractContextManager[object] | None = None) -> None:
         """Go on with another bundle of the same landmarks; where it cannot be used the old one stays.
 
+        Args:
+            bundle: a folder made by npuface export. It is opened while the old one goes on running.
+            turn: held during the exchange, for a caller whose own work must see one bundle throughout.
+
         Raises:
-            UserError: it cannot be opened, or has other landmarks.
+            UserError: it cannot be opened, has other landmarks, or this is closed.
         """
         manifest, session = open_bundle(bundle, self._threads, self._on)
+        with turn or nullcontext(), self._turn:
+            why = self._unfit(manifest)
+            if why is None:
+                session, self._session, self.manifest = self._session, session, manifest
+                self.description = describe(manifest, self._session, self._on)
+        session.close()
+        if why is not None:
+            raise UserError(f"cannot go on with the bundle {bundle}", why, "open it anew instead")
+
+    def _unfit(self, manifest: Manifest) -> str | None:
+        """Why the bundle in use cannot be exchanged for that one; None where it can."""
+        if not self._is_open:
+            return "what it should go on in is closed"
         if manifest.landmarks != self.manifest.landmarks:
-            session.close()
-            raise UserError(
-                f"cannot go on with the bundle {bundle}",
-                f"its landmarks are {manifest.landmarks}, those in use {self.manifest.landmarks}",
-                "open it anew instead",
-            )
-        with self._turn:
-            old, self._session, self.manifest = self._session, session, manifest
-            self.description = describe(manifest, session, self._on)
-        old.close()
+            return f"its landmarks are {manifest.landmarks}, those in use {self.manifest.landmarks}"
+        return None
 
     def close(self) -> None:
         """Let go of the model, after the run that may be going on. Closing twice is harmless."""
         with self._turn:
+            self._is_open = False
             self._session.close()

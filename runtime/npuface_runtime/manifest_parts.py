@@ -19,6 +19,7 @@ _DTYPE_RANGES: dict[str, tuple[int, int] | None] = {
 }
 """Element types by numpy's name; for integers the values that a zero point may have."""
 MAX_SIDE = 4096
+"""Pixels of a network's input along a side."""
 _MAX_ELEMENTS = 1 << 28
 """Far above any landmark network, and small enough to refuse before memory runs out."""
 
@@ -30,6 +31,8 @@ def wrong_files(files: Mapping[str, FileInfo]) -> str | None:
         inside = path.parts and not path.is_absolute() and ".." not in path.parts
         if not inside or "\\" in info.path or "\0" in info.path or PureWindowsPath(info.path).anchor:
             return f"the file name {info.path!r} leaves the bundle"
+        if any("\ud800" <= letter <= "\udfff" for letter in info.path):  # JSON has them, no file system does
+            return f"the file name {info.path!r} is no text"
     return None if "model" in files else "it names no model file"
 
 

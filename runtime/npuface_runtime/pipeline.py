@@ -133,6 +133,7 @@ class Pipeline:
         self._owns_source = self._source is not source
         drops = self._source.is_live if drop_oldest is None else drop_oldest
         self._queue: Bounded[tuple[int, float, Frame]] = Bounded(length, drops)
+        self._is_closed = False
         self._thread = Thread(target=self._capture, name="npuface-capture", daemon=True)
         self._thread.start()
 
@@ -153,6 +154,8 @@ class Pipeline:
             self._queue.close(error)
         finally:
             self._queue.close()
+            if self._owns_source and self._is_closed:  # close() may not have waited for the last read
+                self._source.close()
 
     def __iter__(self) -> Iterator[TrackedFrame]:
         return self
@@ -174,7 +177,11 @@ class Pipeline:
                 self._on_error(error)
 
     def close(self) -> None:
-        """Stop reading and let go of the source, if it was opened here. Closing twice is harmless."""
+        """Stop reading and let go of the source, if it was opened here. Closing twice is harmless.
+
+        A source that is slow to come back from a read is let go of as soon as it does.
+        """
+        self._is_closed = True
         self._queue.close(discard=True)
         self._thread.join(_PATIENCE)
         if self._owns_source and not self._thread.is_alive():

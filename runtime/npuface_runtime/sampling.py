@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from npuface_runtime.errors import UserError
+from npuface_runtime.frames import check_rgb
 from npuface_runtime.geometry import Crop, Shape
 from npuface_runtime.scratch import Scratch
 
 FloatArray = NDArray[np.float32]
 _MAX_SIDES = 16
-"""A crop this many times the frame's longer side holds no face, and would only fill memory with black."""
+"""A crop this many times the frame's longer side holds no face, and would only be black."""
+_LEAST = 4
+"""Blocks along an axis, however small the crop: those of its outermost pixels, and one beyond each."""
 
 
 def sample_crop(frame: NDArray[np.uint8], crop: Crop, shape: Shape, scratch: Scratch | None = None) -> FloatArray:
@@ -30,8 +35,10 @@ def sample_crop(frame: NDArray[np.uint8], crop: Crop, shape: Shape, scratch: Scr
     bilinear sampling alone would skip pixels and alias.
 
     Raises:
-        UserError: the crop is not finite, has no extent, or is many times larger than the frame.
+        UserError: the frame is of another kind, or the crop is not finite, has no extent, or is many times larger
+            than the frame.
     """
+    check_rgb(frame)
     longest = crop.pixel(shape) * max(shape)
     if not np.isfinite([crop.x, crop.y, crop.angle]).all() or not 0 < longest <= _MAX_SIDES * max(frame.shape[:2]):
         raise UserError(
@@ -42,48 +49,80 @@ def sample_crop(frame: NDArray[np.uint8], crop: Crop, shape: Shape, scratch: Scr
     scratch = scratch or Scratch()
     shrink = crop.pixel(shape)
     block = round(shrink) if shrink > 2 else 1
-    region, left, top = _region(frame, crop, shape, block, scratch)
-    small = _block_mean(region, block, scratch)
+    down, across = _axes(crop, frame.shape[:2], shape, block)
+    small = (_means if block > 1 else _pixels)(frame, down, across, scratch)
     inside = Crop(
-        (crop.x - left + 0.5) / block - 0.5, (crop.y - top + 0.5) / block - 0.5, crop.side / block, crop.angle
+        (crop.x - across.origin + 0.5) / block - 0.5,
+        (crop.y - down.origin + 0.5) / block - 0.5,
+        crop.side / block,
+        crop.angle,
     )
-    return (_upright if crop.angle == 0 else _turned)(small, inside, shape, scratch)
+    return (_upright if crop.angle == 0 else _turned)(small, inside, shape, (down.first, across.first), scratch)
 
 
-def _region(
-    frame: NDArray[np.uint8], crop: Crop, shape: Shape, block: int, scratch: Scratch
-) -> tuple[NDArray[np.uint8], int, int]:
-    """The part of the frame that the crop reads, its left and its top; black where it leaves the frame.
+class _Axis(NamedTuple):
+    """The blocks of pixels that a crop reads along one axis of a frame, as far as they are kept.
 
-    It holds every pixel that bilinear sampling touches, and a whole number of blocks.
+    Attributes:
+        origin: the pixel at which block 0 begins.
+        first, kept: the first block that is kept, and how many are.
+        block: pixels in each.
+        size: pixels of the frame along this axis.
+    """
+
+    origin: int
+    first: int
+    kept: int
+    block: int
+    size: int
+
+    def of_frame(self, k: int) -> tuple[slice, slice]:
+        """The kept blocks whose k-th pixel lies in the frame, and these pixels."""
+        start = self.origin + self.first * self.block + k
+        begin = max(0, -(start // self.block))
+        end = max(begin, min(self.kept, -((start - self.size) // self.block)))
+        return slice(begin, end), slice(start + begin * self.block, start + end * self.block, self.block)
+
+
+def _axes(crop: Crop, frame: Shape, shape: Shape, block: int) -> tuple[_Axis, _Axis]:
+    """The blocks that bilinear sampling touches, down and across a frame.
+
+    Of those beside the frame only two on each side are kept: they are black, and the others look like them.
     """
     down, across = ((n - 1) * crop.pixel(shape) / 2 for n in shape)
     c, s = abs(np.cos(crop.angle)), abs(np.sin(crop.angle))
-    reach_x, reach_y = across * c + down * s, across * s + down * c
-    left, top = (int(np.floor(v - reach)) - block for v, reach in ((crop.x, reach_x), (crop.y, reach_y)))
-    wide, high = ((int(2 * reach / block) + 4) * block for reach in (reach_x, reach_y))
-    height, width = frame.shape[:2]
-    region = scratch.array("region", (high, wide, 3), np.uint8)
-    x0, x1 = max(left, 0), min(left + wide, width)
-    y0, y1 = max(top, 0), min(top + high, height)
-    if (x1 - x0, y1 - y0) != (wide, high):
+    axes = []
+    for centre, reach, size in ((crop.y, across * s + down * c, frame[0]), (crop.x, across * c + down * s, frame[1])):
+        origin = int(np.floor(centre - reach)) - block
+        count = int(2 * reach / block) + _LEAST
+        first = min(max(0, -origin // block - 2), count - _LEAST)
+        last = max(min(count, 2 - (origin - size) // block), first + _LEAST)
+        axes.append(_Axis(origin, first, last - first, block, size))
+    return axes[0], axes[1]
+
+
+def _pixels(frame: NDArray[np.uint8], down: _Axis, across: _Axis, scratch: Scratch) -> NDArray[np.uint8]:
+    """The kept pixels [down, across, 3] where a block is one pixel; black where they leave the frame."""
+    region = scratch.array("region", (down.kept, across.kept, 3), np.uint8)
+    (rows, y), (columns, x) = down.of_frame(0), across.of_frame(0)
+    if (rows, columns) != (slice(0, down.kept), slice(0, across.kept)):
         region.fill(0)
-    if x0 < x1 and y0 < y1:
-        region[y0 - top : y1 - top, x0 - left : x1 - left] = frame[y0:y1, x0:x1]
-    return region, left, top
+    region[rows, columns] = frame[y, x]
+    return region
 
 
-def _block_mean(region: NDArray[np.uint8], block: int, scratch: Scratch) -> NDArray[np.uint8] | FloatArray:
-    """The mean of each block x block pixels; [m * block, n * block, 3] -> [m, n, 3]."""
-    if block == 1:
-        return region
-    m, n = region.shape[0] // block, region.shape[1] // block
-    rows = scratch.array("rows", (m, n * block, 3), np.uint16 if block <= 257 else np.uint32)
-    rows[:] = region[::block]
-    for k in range(1, block):
-        rows += region[k::block]
-    cells = rows.reshape(m, n, block, 3)
-    total = scratch.array("blocks", (m, n, 3))
+def _means(frame: NDArray[np.uint8], down: _Axis, across: _Axis, scratch: Scratch) -> FloatArray:
+    """The means of the kept blocks [down, across, 3]; black counts where they leave the frame."""
+    block, height, width = down.block, down.kept, across.kept
+    left = across.origin + across.first * block
+    x0, x1 = (min(max(x, 0), across.size) for x in (left, left + width * block))
+    rows = scratch.array("rows", (height, width * block, 3), np.uint16 if block <= 257 else np.uint32)
+    rows.fill(0)
+    for k in range(block):
+        blocks, pixels = down.of_frame(k)
+        rows[blocks, x0 - left : x1 - left] += frame[pixels, x0:x1]
+    cells = rows.reshape(height, width, block, 3)
+    total: FloatArray = scratch.array("blocks", (height, width, 3))
     total[:] = cells[:, :, 0]
     for k in range(1, block):
         total += cells[:, :, k]
@@ -91,29 +130,40 @@ def _block_mean(region: NDArray[np.uint8], block: int, scratch: Scratch) -> NDAr
     return total
 
 
-def _upright(picture: NDArray[np.uint8] | FloatArray, crop: Crop, shape: Shape, scratch: Scratch) -> FloatArray:
-    """Bilinear sampling without rotation: first along the rows, then along the columns."""
+def _upright(
+    picture: NDArray[np.uint8] | FloatArray, crop: Crop, shape: Shape, first: tuple[int, int], scratch: Scratch
+) -> FloatArray:
+    """Bilinear sampling without rotation: first along the rows, then along the columns.
+
+    The picture begins at the row and the column `first` of the coordinates of the crop.
+    """
     rows, columns = ((np.arange(n) - (n - 1) / 2) * crop.pixel(shape) for n in shape)
     column, across = _split(crop.x + columns)
     row, down = _split(crop.y + rows)
+    for index, begin, count in ((row, first[0], picture.shape[0]), (column, first[1], picture.shape[1])):
+        np.clip(index - begin, 0, count - 2, out=index)
     above = _take(picture, row, 0, "above", scratch)
     blended = _blend(above, _take(picture, row + 1, 0, "below", scratch), down[:, None, None])
     left = _take(blended, column, 1, "left", scratch)
     return _blend(left, _take(blended, column + 1, 1, "right", scratch), across[:, None])
 
 
-def _turned(picture: NDArray[np.uint8] | FloatArray, crop: Crop, shape: Shape, scratch: Scratch) -> FloatArray:
-    """Bilinear sampling at any angle, four neighbours a pixel."""
+def _turned(
+    picture: NDArray[np.uint8] | FloatArray, crop: Crop, shape: Shape, first: tuple[int, int], scratch: Scratch
+) -> FloatArray:
+    """Bilinear sampling at any angle, four neighbours a pixel. See _upright for `first`."""
     c, s = (turn(crop.angle) * crop.pixel(shape) for turn in (np.cos, np.sin))
     v, u = (np.arange(n) - (n - 1) / 2 for n in shape)
     across = _sums(crop.x - s * v, c * u, scratch.array("across", shape))
     down = _sums(crop.y + c * v, s * u, scratch.array("down", shape))
     row, index = (scratch.array(name, shape, np.intp) for name in ("row", "index"))
     before = scratch.array("before", shape)
-    for position, pixel in ((down, row), (across, index)):
+    for position, pixel, begin, count in zip((down, across), (row, index), first, picture.shape, strict=False):
         np.floor(position, out=before)
         position -= before
         np.copyto(pixel, before, casting="unsafe")
+        pixel -= begin
+        np.clip(pixel, 0, count - 2, out=pixel)
     row *= picture.shape[1]
     index += row
     flat, corners = picture.reshape(-1, 3), []

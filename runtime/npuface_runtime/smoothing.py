@@ -6,11 +6,13 @@ CHI 2012, https://doi.org/10.1145/2207676.2208639
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from npuface_runtime.checks import number_of, why_wrong
 from npuface_runtime.errors import UserError
 
 Floats = NDArray[np.float64]
@@ -31,13 +33,12 @@ class Smoothing:
     speed_cutoff: float = 2.0
 
     def __post_init__(self) -> None:
-        """Raises UserError where a number is out of range."""
+        """Raises UserError where a number is out of range or none."""
         for name, lowest in (("min_cutoff", 1e-6), ("beta", 0.0), ("speed_cutoff", 1e-6)):
             value = getattr(self, name)
-            if not (np.isfinite(value) and value >= lowest):
-                raise UserError(
-                    f"cannot smooth with {name} {value}", "it is out of range", "see Smoothing for its unit"
-                )
+            if not lowest <= number_of(value) < math.inf:
+                what = f"cannot smooth with {name} {value!r}"
+                raise UserError(what, why_wrong(value), "see Smoothing for its unit")
 
 
 class OneEuro:

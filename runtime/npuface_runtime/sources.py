@@ -9,11 +9,15 @@ from typing import Any, BinaryIO, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from npuface_runtime.checks import is_file, is_folder, is_whole, unreadable
 from npuface_runtime.errors import UserError
+from npuface_runtime.opencv import load_opencv
 
 Frame = NDArray[np.uint8]
 STREAMS = ("rtsp://", "rtsps://", "rtmp://", "http://", "https://", "udp://", "tcp://")
 _CAMERA_FOLDER = "/dev/video"
+_MAX_DIGITS = 9
+"""Of a camera's number, which OpenCV holds in 32 bits."""
 _MAX_SIDE = 16384
 
 
@@ -59,14 +63,14 @@ def open_source(name: str | int | Path | Source | Iterable[Frame]) -> Source:
 
 def _open_named(name: str) -> Source:
     camera = name.removeprefix(_CAMERA_FOLDER)
-    if camera.isdecimal():
+    if camera.isdecimal() and len(camera) <= _MAX_DIGITS:
         return Video(int(camera))
     if name.startswith(STREAMS):
         return Video(name)
     path = Path(name)
-    if path.is_dir():
+    if is_folder(path):
         return Pictures(path)
-    if not path.is_file():
+    if not is_file(path):
         raise UserError(
             f"cannot open the source {name!r}",
             "there is no such file or folder",
@@ -99,17 +103,25 @@ class Pictures:
     def __init__(self, path: Path) -> None:
         cv2 = _cv2()
         self._files = [path]
-        if path.is_dir():
-            self._files = sorted(file for file in path.iterdir() if file.is_file() and cv2.haveImageReader(str(file)))
+        if is_folder(path):
+            try:
+                files = sorted(path.iterdir())
+            except OSError as error:
+                raise unreadable(path, error) from None
+            self._files = [file for file in files if is_file(file) and cv2.haveImageReader(str(file))]
         if not self._files:
             raise UserError(f"cannot open the source {path}", "there is no picture in it", "give another folder")
 
     def __iter__(self) -> Iterator[Frame]:
         cv2 = _cv2()
         for file in self._files:
-            picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
+            why = "it is damaged"
+            try:
+                picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
+            except cv2.error as error:  # of a size that OpenCV does not take
+                picture, why = None, f"OpenCV refuses it ({error.err})"
             if picture is None:
-                raise UserError(f"cannot read the picture {file}", "it is damaged", "remove it or save it again")
+                raise UserError(f"cannot read the picture {file}", why, "remove it or save it again")
             yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
     def close(self) -> None:
@@ -123,7 +135,11 @@ class Video:
         cv2 = _cv2()
         self._name = name
         self.is_live = not isinstance(name, Path)
-        self._capture = cv2.VideoCapture(str(name) if isinstance(name, Path) else name)
+        try:
+            self._capture = cv2.VideoCapture(str(name) if isinstance(name, Path) else name)
+        except cv2.error:
+            why = "OpenCV does not take that for a camera or an address"
+            raise UserError(f"cannot open the source {name}", why, "give a camera's number, such as 0") from None
         if not self._capture.isOpened():
             self._capture.release()
             why = "OpenCV cannot read it" if isinstance(name, Path) else "it does not answer"
@@ -162,10 +178,11 @@ class RawFrames:
         self, stream: BinaryIO, width: int, height: int, *, is_live: bool = True, frame_rate: float | None = None
     ) -> None:
         """Take frames from a binary stream, such as sys.stdin.buffer. Raises UserError where the size is none."""
-        if not (0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE):
-            raise UserError(f"cannot read frames of {width} x {height}", "that is no size", "give it in pixels")
+        if not all(is_whole(side) and 0 < side <= _MAX_SIDE for side in (width, height)):
+            raise UserError(f"cannot read frames of {width!r} x {height!r}", "that is no size", "give it in pixels")
         self._stream = stream
         self._shape = (height, width, 3)
+        self._is_empty = True
         self.is_live = is_live
         self.frame_rate = frame_rate
 
@@ -179,6 +196,7 @@ class RawFrames:
                 view[filled : filled + len(chunk)] = chunk
                 filled += len(chunk)
             if not filled:
+                self._check_given()
                 return
             if filled < size:
                 width, height = self._shape[1::-1]
@@ -187,7 +205,15 @@ class RawFrames:
                     f"its last frame has {filled} of the {size} bytes of {width} x {height} RGB pixels",
                     "check the size and the format that the other side writes",
                 )
+            self._is_empty = False
             yield frame
+
+    def _check_given(self) -> None:
+        """A camera that gave nothing at all did not start: that is no end of a film."""
+        if self.is_live and self._is_empty:
+            raise UserError(
+                "the stream of frames broke off", "it ended before its first frame", "check that the other side runs"
+            )
 
     def close(self) -> None:
         """See Source."""
@@ -195,11 +221,4 @@ class RawFrames:
 
 
 def _cv2() -> Any:
-    """OpenCV, which the core does not need."""
-    try:
-        import cv2
-    except ModuleNotFoundError:
-        raise UserError(
-            "cannot open this source", "OpenCV is not installed", "pip install npuface[camera], or give frames"
-        ) from None
-    return cv2
+    return load_opencv("cannot open this source", ", or give frames")

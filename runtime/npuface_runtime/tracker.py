@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -12,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from npuface_runtime.aligner import Face
+from npuface_runtime.checks import number_of
 from npuface_runtime.detectors import Detector, open_detector
 from npuface_runtime.errors import UserError
 from npuface_runtime.finder import FindBeside, Finder, FindNow, Found, Sighting
@@ -120,12 +123,7 @@ class FaceTracker:
                 raise UserError("cannot track faces", "this FaceTracker is closed", "make another")
             rgb = as_rgb(frame, self._colour)
             self._time = self._next_time(time)
-            self._index += 1
-            try:
-                self._step(rgb)
-            except UserError:
-                self._index -= 1  # the frame does not count, so that nobody is lost by it
-                raise
+            self._step(rgb)
             return [self._given_out(track) for track in self._tracks if track.seen == self._index]
 
     def run(self, frames: Iterable[ArrayLike]) -> Iterator[list[TrackedFace]]:
@@ -134,17 +132,35 @@ class FaceTracker:
             yield self.track(frame)
 
     def swap(self, bundle: str | Path) -> None:
-        """Go on with another bundle; see Landmarker.swap."""
-        self._landmarker.swap(bundle)
+        """Go on with another bundle from the next frame on; see Landmarker.swap."""
+        self._landmarker.swap(bundle, self._turn)
 
     def _next_time(self, time: float | None) -> float:
         if time is None:
             return 0.0 if self._time == -np.inf else self._time + 1 / self.tracking.frame_rate
-        if not np.isfinite(time):
-            raise UserError("cannot track this frame", f"its time is {time}", "give seconds")
+        if not math.isfinite(number_of(time)):
+            raise UserError("cannot track this frame", f"its time is {time!r}", "give seconds")
         return time
 
     def _step(self, rgb: Frame) -> None:
+        """Follow and find. Where that fails the frame does not count, so that nobody is lost by it."""
+        tracks, scene = [track.copy() for track in self._tracks], copy(self._scene)
+        before = tracks, scene, self._index, self._next_id, self._searched, self._cut
+        found = None
+        try:
+            found = self._look(rgb)
+            if found is not None and found.index >= self._cut:
+                self._take(rgb, found)
+        except BaseException:
+            self._tracks, self._scene, self._index, self._next_id, self._searched, self._cut = before
+            if found is not None:
+                self._searched = -1  # what the detector saw went with this frame: it looks at the next one
+            raise
+        self._tracks = [track for track in self._tracks if self._index - track.seen <= self.tracking.keep_lost]
+
+    def _look(self, rgb: Frame) -> Found | None:
+        """Follow every face into the frame; what the detector saw in this one or, beside, in an earlier one."""
+        self._index += 1
         if self._scene.is_cut(rgb):
             self._tracks.clear()
             self._cut = self._index
@@ -153,10 +169,7 @@ class FaceTracker:
         if self._is_due(bool(lost_now)) and self._finder.submit(self._index, rgb):
             self._searched = self._index
             self.detections += 1
-        found = self._finder.poll(wait=self._index - self._searched >= self.tracking.max_lag)
-        if found is not None and found.index >= self._cut:
-            self._take(rgb, found)
-        self._tracks = [track for track in self._tracks if self._index - track.seen <= self.tracking.keep_lost]
+        return self._finder.poll(wait=self._index - self._searched >= self.tracking.max_lag)
 
     def _follow(self, rgb: Frame, track: Track) -> bool:
         """Find a face around where it was. False where it was there in the last frame and is lost in this one."""

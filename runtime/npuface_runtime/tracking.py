@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from npuface_runtime.checks import number_of, why_wrong
 from npuface_runtime.errors import UserError
 from npuface_runtime.smoothing import Smoothing
 
@@ -44,12 +45,13 @@ class Tracking:
     frame_rate: float = 30.0
 
     def __post_init__(self) -> None:
-        """Raises UserError where a number is out of range."""
+        """Raises UserError where a number is out of range or none."""
         whole = ("detect_every", "search_every", "max_missed", "max_lag", "max_faces")
-        wrong = [name for name in whole if getattr(self, name) < 1]
-        wrong += [name for name in ("min_confidence", "doubt") if not 0 <= getattr(self, name) <= 1]
-        wrong += ["keep_lost"] * (self.keep_lost < 0) + ["frame_rate"] * (not 0 < self.frame_rate < math.inf)
+        wrong = [name for name in whole if not number_of(getattr(self, name)) >= 1]
+        wrong += [name for name in ("min_confidence", "doubt") if not 0 <= number_of(getattr(self, name)) <= 1]
+        wrong += ["keep_lost"] * (not number_of(self.keep_lost) >= 0)
+        wrong += ["frame_rate"] * (not 0 < number_of(self.frame_rate) < math.inf)
+        wrong += ["smoothing"] * (not isinstance(self.smoothing, Smoothing | None))
         if wrong:
-            raise UserError(
-                f"cannot track with {wrong[0]} {getattr(self, wrong[0])}", "it is out of range", "see Tracking"
-            )
+            value = getattr(self, wrong[0])
+            raise UserError(f"cannot track with {wrong[0]} {value!r}", why_wrong(value), "see Tracking")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -70,6 +71,12 @@ class Track:
     def __post_init__(self) -> None:
         self.sure = self.level
         self.boxes.append((self.seen, self.box))
+
+    def copy(self) -> Track:
+        """The same as it is now, which what is found later does not change; the smoother is shared."""
+        twin = copy(self)
+        twin.boxes = self.boxes.copy()
+        return twin
 
     @property
     def box(self) -> Box:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +17,11 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from tiny_models import onnx_model
 
-from npuface_runtime.detectors import Detector, Framing, measure_framing, open_detector
+from npuface_runtime.detectors import Detector, Framing, cascade, measure_framing, open_detector
 from npuface_runtime.detectors.boxes import distinct, fit_frame
+from npuface_runtime.detectors.ultraface import UltraFace
+from npuface_runtime.detectors.yunet import YuNet
+from npuface_runtime.engines import Session, TensorSpec
 from npuface_runtime.errors import UserError
 from npuface_runtime.geometry import box_of_points
 
@@ -162,6 +167,20 @@ def test_a_frame_is_fitted_into_an_input_and_back(shape: tuple[int, int]) -> Non
     assert scale == pytest.approx(max(shape[0] / 240, shape[1] / 320))
 
 
+def test_a_frame_of_one_long_row_is_fitted_too() -> None:
+    picture, scale = fit_frame(np.full((1, 100_000, 3), 255, np.uint8), 320, 240)
+    assert (picture.shape, scale) == ((240, 320, 3), 312.5)
+    assert picture[0].any()
+    assert not picture[2:].any()
+
+
+@pytest.mark.parametrize("network", [UltraFace, YuNet])
+def test_a_network_of_a_huge_input_is_none_of_these(network: type[UltraFace] | type[YuNet]) -> None:
+    """It is asked before anything is made by its size: all anchors of this one would not fit into memory."""
+    spec = TensorSpec("input", (1, 3, 200_000, 200_000), "float32")
+    assert not network.fits(Session("an engine", spec, [spec], lambda picture: [picture], ()))
+
+
 def refusal(name: str | Path) -> str:
     with pytest.raises(UserError) as caught:
         open_detector(name)
@@ -184,6 +203,33 @@ def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
 
 def test_a_network_of_another_use_is_refused(data: Path) -> None:
     assert "are neither YuNet's nor UltraFace's" in refusal(data / "models/openseeface/lm_model0_opt.onnx")
+
+
+def test_the_cascade_is_found_where_debian_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV as Debian builds it has no module cv2.data."""
+    shipped = cascade._cascade_file()
+    monkeypatch.setitem(sys.modules, "cv2.data", None)
+    monkeypatch.setattr(cascade, "_DEBIAN", tmp_path)
+    assert f"haarcascade_frontalface_default.xml is not in {tmp_path}." in refusal("cascade")
+    (tmp_path / shipped.name).write_text("no cascade")
+    assert "OpenCV cannot read" in refusal("cascade")
+    shutil.copy(shipped, tmp_path)
+    open_detector("cascade").close()
+
+
+def test_an_opencv_that_does_not_load_says_why(tmp_path: Path) -> None:
+    (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
+    code = (
+        "from npuface_runtime import UserError, open_detector, open_source\n"
+        "for call in (lambda: open_detector('cascade'), lambda: open_source('0')):\n"
+        "    try: call()\n"
+        "    except UserError as error: print(error)\n"
+    )
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": path}
+    )
+    assert done.stdout.count("OpenCV is installed but does not load (libGL.so.1: cannot open") == 2
 
 
 def test_the_cascade_without_opencv_names_its_extra() -> None:

@@ -65,6 +65,10 @@ def _set(*keys: str | int, to: object) -> Callable[[dict[str, Any]], None]:
 OPERATOR = {"name": "node_exp", "operator": "Exp", "device": "cpu", "part": "decode", "reads": []}
 
 
+ORIGIN = {"file": "net.onnx", "head": "heatmaps", "reference": "the model's own decode", "tensors": ["maps"]}
+FIT = {"threshold": 0.3, "threshold_error": 0.1, "faces": 9, "sigma": 1.5}
+
+
 def _placed(**more: object) -> Callable[[dict[str, Any]], None]:
     return _set("placement", to={"npu": 1, "cpu": 1, **more})
 
@@ -144,6 +148,12 @@ BAD = [
     (_shifted(faces=-3), "manifest.coordinate_shift.faces is below zero"),
     (_shifted(oracle=["LiteRT"]), "manifest.coordinate_shift.oracle is not of type str"),
     (_shifted(from_stand_in_px="near"), "manifest.coordinate_shift.from_stand_in_px is not of type float"),
+    (_set("decode", "moved", to={"a": 1.0}), "manifest.decode.moved has no field 'budget_px'"),
+    (_set("decode", "refused", to=[{}]), "manifest.decode.refused[0] has no field 'form'"),
+    (_set("origin", to={}), "manifest.origin has no field 'file'"),
+    (_set("origin", to=ORIGIN | {"fit": 3}), "manifest.origin.fit is not an object"),
+    (_set("origin", to=ORIGIN | {"fit": {"beta": 1.0}}), "manifest.origin.fit has no field 'threshold'"),
+    (_set("origin", to=ORIGIN | {"fit": FIT | {"beta": 1.0}}), "manifest.origin.fit has no field 'error'"),
 ]
 
 
@@ -167,6 +177,8 @@ def test_a_wrong_manifest_is_refused_with_its_reason(
         _set("coordinate_shift", to=None),
         _shifted(),
         _shifted(oracle="an emulator", from_stand_in_px=0.01),
+        _set("origin", to=ORIGIN),
+        _set("origin", to=ORIGIN | {"fit": FIT}),
     ],
 )
 def test_records_of_older_and_newer_bundles_are_read(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -101,6 +102,47 @@ def test_outside_the_frame_is_black(side: float, angle: float) -> None:
     half_out = sample_crop(frame, Crop(-0.5, 20.0, 30.0), (30, 30))
     assert (half_out[:, 16:] == 200).all()
     assert not half_out[:, :14].any()
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.3, -2.0])
+@pytest.mark.parametrize("side", [20.0, 90.5, 333.0, 640.0])
+@pytest.mark.parametrize("centre", [(-40.0, 12.25), (20.5, 15.0), (90.0, -250.75), (-310.0, 320.0)])
+def test_a_crop_that_reaches_far_out_is_that_of_a_frame_with_a_wide_black_border(
+    centre: tuple[float, float], side: float, angle: float
+) -> None:
+    """To the bit, though hardly anything of that border is kept in memory."""
+    frame, border = np.random.default_rng(0).integers(0, 256, (37, 50, 3), dtype=np.uint8), 1000
+    whole = np.pad(frame, ((border, border), (border, border), (0, 0)))
+    far_out = sample_crop(frame, Crop(*centre, side, angle), (48, 40))
+    inside = sample_crop(whole, Crop(centre[0] + border, centre[1] + border, side, angle), (48, 40))
+    np.testing.assert_array_equal(far_out, inside)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.3])
+@pytest.mark.parametrize(("shape", "side"), [((540, 960), 15000.0), ((1, 20000), 300000.0), ((20000, 1), 20000.0)])
+def test_a_crop_takes_no_more_memory_than_its_frame_is_worth(shape: tuple[int, int], side: float, angle: float) -> None:
+    frame = np.full((*shape, 3), 255, np.uint8)
+    tracemalloc.start()
+    cut = sample_crop(frame, Crop(shape[1] / 2, shape[0] / 2, side, angle), (SIZE, SIZE))
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert cut.any()
+    assert taken < 8 << 20, "with all the black around it, it would be over 100 MiB"
+
+
+@pytest.mark.parametrize(
+    ("frame", "why"),
+    [
+        (np.ones((30, 30, 3), np.float32), "float32"),
+        (np.zeros((30, 30), np.uint8), r"\(30, 30\)"),
+        (np.zeros((30, 30, 4), np.uint8), r"\(30, 30, 4\)"),
+        ([[[0, 0, 0]]], "of type list, no array"),
+    ],
+)
+def test_a_frame_that_would_be_misread_is_refused(manifest: Manifest, frame: Any, why: str) -> None:
+    for cut in (sample_crop, prepare):
+        with pytest.raises(UserError, match=f"cannot use this frame: .*{why}"):
+            cut(frame, Crop(15.0, 15.0, 20.0), (SIZE, SIZE) if cut is sample_crop else manifest)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 90), (90, 1), (2, 3)])

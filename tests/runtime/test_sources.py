@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +80,15 @@ class Trickle(io.RawIOBase):
 def test_a_pipe_of_raw_frames_is_a_source() -> None:
     data = b"".join(plain(colour).tobytes() for colour in COLOURS)
     assert_colours(RawFrames(Trickle(data), 64, 48), 3)
-    assert list(RawFrames(io.BytesIO(b""), 64, 48)) == []
+    assert list(RawFrames(io.BytesIO(b""), 64, 48, is_live=False)) == []
+
+
+def test_a_live_pipe_that_gives_no_frame_at_all_says_so() -> None:
+    with pytest.raises(UserError, match="the stream of frames broke off: it ended before its first frame"):
+        list(RawFrames(io.BytesIO(b""), 64, 48))
+    source = RawFrames(io.BytesIO(plain(COLOURS[0]).tobytes()), 64, 48)
+    assert_colours(source, 1)
+    assert list(source) == [], "it has ended, as it did before"
 
 
 def test_a_pipe_that_breaks_off_says_so() -> None:
@@ -174,6 +184,23 @@ def test_a_damaged_picture_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(whole[:40])
     with pytest.raises(UserError, match="it is damaged"):
         list(Pictures(tmp_path / "a.png"))
+
+
+def test_a_picture_too_large_for_opencv_is_an_error(tmp_path: Path) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    with pytest.raises(UserError, match=r"cannot read the picture .*: OpenCV refuses it \(pixels <="):
+        list(open_source(tmp_path))
+
+
+@pytest.mark.parametrize("name", [10**20, -(10**20), 2**31, str(10**20), "9" * 5000, f"/dev/video{10**20}"])
+def test_a_number_that_no_camera_has_is_an_error(name: str | int) -> None:
+    with pytest.raises(UserError, match=r"cannot (open the source|read) "):
+        open_source(name)
 
 
 def test_without_opencv_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,22 +200,28 @@ def test_several_threads_may_share_an_aligner_and_a_tracker(onnx_bundle: Path, o
     places: Places = [(80 + 20 * i, 100) for i in range(16)]
     frames = [picture([place]) for place in places]
     tracker = open_tracker(Seer(places[0]))
-    wrong: list[str] = []
+    wrong: list[Exception] = []
+    followed: list[int] = []
     with FaceAligner(onnx_bundle, Seer()) as aligner:
 
         def work() -> None:
-            for frame, (x, y) in zip(frames, places, strict=True):
-                (face,) = aligner.align(frame, boxes=[(x - 24, y - 18, x + 22, y + 17)])
-                if not np.allclose(face.landmarks, at((x, y)), atol=TOLERANCE):
-                    wrong.append(str(face.landmarks))
-                tracker.track(frame)
+            try:
+                for frame, (x, y) in zip(frames, places, strict=True):
+                    (face,) = aligner.align(frame, boxes=[(x - 24, y - 18, x + 22, y + 17)])
+                    np.testing.assert_allclose(face.landmarks, at((x, y)), atol=TOLERANCE)
+                    tracker.track(frame)
+                    followed.append(1)
+            except Exception as error:
+                wrong.append(error)
 
-        threads = [Thread(target=work) for _ in range(4)]
+        threads = [Thread(target=work, daemon=True) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(60)
+        assert not any(thread.is_alive() for thread in threads), "they hang"
     assert wrong == []
+    assert len(followed) == 4 * len(frames)
 
 
 class Dreamer(Seer):

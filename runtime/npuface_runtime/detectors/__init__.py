@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from npuface_runtime.checks import is_file, is_folder
 from npuface_runtime.detectors.bundle_detector import BundleDetector
 from npuface_runtime.detectors.detector import Detection, Detector, Framing, measure_framing
 from npuface_runtime.detectors.ultraface import UltraFace
 from npuface_runtime.detectors.yunet import YuNet
 from npuface_runtime.engines import open_session
 from npuface_runtime.errors import UserError
+from npuface_runtime.opencv import load_opencv
 
 __all__ = ["Detection", "Detector", "Framing", "measure_framing", "open_detector"]
 
@@ -27,14 +29,14 @@ def open_detector(name: str | Path, threads: int = 1, min_score: float | None = 
         min_score: below it a network's faces are dropped; its own choice without it. The cascade has no such number.
 
     Raises:
-        UserError: there is no such file, it is neither of these, or OpenCV or ONNX Runtime is not installed.
+        UserError: there is no such file, it is neither of these, or what it needs is not installed.
     """
     if name == CASCADE:
         return _open_cascade()
     path = Path(name)
-    if path.is_dir():
+    if is_folder(path):
         return BundleDetector.open(path, threads, min_score)
-    if not path.is_file():
+    if not is_file(path):
         raise UserError(
             f"unknown detector {str(name)!r}",
             f"it is not {CASCADE!r}, and there is no such file",
@@ -54,10 +56,7 @@ def open_detector(name: str | Path, threads: int = 1, min_score: float | None = 
 
 
 def _open_cascade() -> Detector:
-    try:
-        from npuface_runtime.detectors.cascade import Cascade
-    except ModuleNotFoundError:
-        raise UserError(
-            f"cannot use the detector {CASCADE!r}", "OpenCV is not installed", "pip install npuface[camera]"
-        ) from None
+    load_opencv(f"cannot use the detector {CASCADE!r}")
+    from npuface_runtime.detectors.cascade import Cascade
+
     return Cascade()

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
-import cv2.data
 import numpy as np
 from numpy.typing import NDArray
 
+from npuface_runtime.checks import is_file
 from npuface_runtime.detectors.detector import Box, Detection, Framing
+from npuface_runtime.errors import UserError
 
 _FILE = "haarcascade_frontalface_default.xml"
+_DEBIAN = Path("/usr/share/opencv4/haarcascades")
+"""Where Debian's package opencv-data has it: OpenCV as Debian builds it has no module cv2.data."""
 _MAX_SIDE = 640
 """Larger frames are scaled down to it first: the cascade's time grows with the pixels."""
 _MIN_SHARE = 0.1
@@ -25,7 +28,15 @@ class Cascade:
     """A detector; see Detector. A score is the weight of the cascade's last stage, unbounded."""
 
     def __init__(self) -> None:
-        self._classifier = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / _FILE))
+        """Raises UserError where OpenCV's file of the cascade is missing or damaged."""
+        file = _cascade_file()
+        self._classifier = cv2.CascadeClassifier()
+        try:
+            is_loaded = self._classifier.load(str(file))
+        except cv2.error:
+            is_loaded = False
+        if not is_loaded:
+            raise UserError("cannot use the detector 'cascade'", f"OpenCV cannot read {file}", "install OpenCV again")
 
     def detect(self, frame: NDArray[np.uint8]) -> list[Detection]:
         """Faces in an RGB frame [H, W, 3], the surest first."""
@@ -50,3 +61,21 @@ class Cascade:
 
     def close(self) -> None:
         """Nothing to let go of."""
+
+
+def _cascade_file() -> Path:
+    """The file of the cascade. Raises UserError where this OpenCV came without it."""
+    try:
+        from cv2.data import haarcascades
+    except ImportError:
+        folders = [_DEBIAN]
+    else:
+        folders = [Path(haarcascades), _DEBIAN]
+    for folder in folders:
+        if is_file(folder / _FILE):
+            return folder / _FILE
+    raise UserError(
+        "cannot use the detector 'cascade'",
+        f"OpenCV is installed, but {_FILE} is not in {' or '.join(map(str, folders))}",
+        "install opencv-data, where OpenCV comes from Debian, or pip install npuface[camera]",
+    )

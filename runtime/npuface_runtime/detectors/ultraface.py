@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from npuface_runtime.detectors.boxes import detections_in_frame, fit_frame
 from npuface_runtime.detectors.detector import Box, Detection, Framing
 from npuface_runtime.engines import Session
+from npuface_runtime.manifest_parts import MAX_SIDE
 
 _ANCHORS = {8: (10, 16, 24), 16: (32, 48), 32: (64, 96), 64: (128, 192, 256)}
 """Sides of the anchors in pixels, by stride."""
@@ -37,7 +38,7 @@ class UltraFace:
     def fits(session: Session) -> bool:
         """Whether a model's inputs and outputs are those of UltraFace with a fixed input size."""
         shape = session.input.shape
-        if len(shape) != 4 or shape[:2] != (1, 3) or min(shape) < 1:
+        if len(shape) != 4 or shape[:2] != (1, 3) or not 1 <= min(shape) <= max(shape) <= MAX_SIDE:
             return False
         n = len(_anchors(shape[3], shape[2]))
         found = {spec.name: spec.shape for spec in session.outputs}

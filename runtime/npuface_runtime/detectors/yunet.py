@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from npuface_runtime.detectors.boxes import detections_in_frame, fit_frame
 from npuface_runtime.detectors.detector import Box, Detection, Framing
 from npuface_runtime.engines import Session
+from npuface_runtime.manifest_parts import MAX_SIDE
 
 _STRIDES = (8, 16, 32)
 _FRAMING = Framing(0.005, 0.131, 1.058, 0.771)
@@ -28,7 +29,12 @@ class YuNet:
     def fits(session: Session) -> bool:
         """Whether a model's inputs and outputs are those of YuNet with a fixed input size."""
         shape = session.input.shape
-        if len(shape) != 4 or shape[:2] != (1, 3) or min(shape) < 1 or any(n % max(_STRIDES) for n in shape[2:]):
+        if (
+            len(shape) != 4
+            or shape[:2] != (1, 3)
+            or not 1 <= min(shape) <= max(shape) <= MAX_SIDE
+            or any(n % max(_STRIDES) for n in shape[2:])
+        ):
             return False
         found = {spec.name: spec.shape for spec in session.outputs}
         cells = {stride: shape[2] * shape[3] // stride**2 for stride in _STRIDES}

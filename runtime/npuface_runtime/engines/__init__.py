@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from npuface_runtime.checks import is_file
 from npuface_runtime.engines.engine import Session, TensorSpec
 from npuface_runtime.errors import UserError, reason_of
 
@@ -38,7 +39,7 @@ def open_session(
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise UserError(f"cannot use {threads!r} threads", "it is not a whole number from 1 up", "give for instance 1")
     for role in sorted({"model", *files}):
-        if role not in files or not Path(files[role]).is_file():
+        if role not in files or not is_file(Path(files[role])):
             raise UserError(
                 f"cannot open a model with {engine}", f"there is no {role} file {files.get(role, '')}", "check the path"
             )

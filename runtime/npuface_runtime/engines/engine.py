@@ -56,11 +56,12 @@ class Session:
             UserError: the picture does not fit `input` or is not finite, or the session is closed.
             EngineError: the engine failed.
         """
-        if self._infer is None:
+        infer = self._infer  # read once: another thread may close the session meanwhile
+        if infer is None:
             raise UserError("cannot run the model", "its session is closed", "open it again")
         self._check(picture)
         try:
-            return self._infer(np.ascontiguousarray(picture))
+            return infer(np.ascontiguousarray(picture))
         except self._failures as error:
             raise EngineError(
                 f"{self.description} failed", reason_of(error), "try another engine, or export the bundle again"
