@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from npuface_benchmarks.record import Record, Spread
+from npuface_benchmarks.machine import describe_machine
+from npuface_benchmarks.record import Machine, Record, Spread
 from npuface_benchmarks.tables import Column, Group, Table, number
 from npuface_runtime.errors import UserError
 
@@ -54,15 +55,27 @@ def compare(old: Record, new: Record, tolerance: float = TIME_TOLERANCE, other_m
     Raises:
         UserError: the records are of different machines, or have nothing in common.
     """
-    here, there = ((record.machine.cpu, record.machine.cores) for record in (new, old))
-    if here != there and not other_machine:
-        why = f"it was measured on {there[0]} with {there[1]} cores, this is {here[0]} with {here[1]}"
-        raise UserError("cannot compare with the earlier record", why, "measure both on one machine, or allow another")
+    _check_same(new.machine, old.machine, other_machine)
     changes = [*_times(old, new, tolerance), *_shifts(old, new), *_accuracy(old, new)]
     if not changes:
         why = "no bundle, engine and number of threads is in both"
         raise UserError("cannot compare with the earlier record", why, "measure the same bundles")
     return changes
+
+
+def check_machine(old: Record, other_machine: bool) -> None:
+    """Refuse, before anything is measured, a record that compare would refuse as that of another machine.
+
+    Raises:
+        UserError: it is of another machine than this.
+    """
+    _check_same(describe_machine(), old.machine, other_machine)
+
+
+def _check_same(new: Machine, old: Machine, other_machine: bool) -> None:
+    if (new.cpu, new.cores) != (old.cpu, old.cores) and not other_machine:
+        why = f"it was measured on {old.cpu} with {old.cores} cores, this is {new.cpu} with {new.cores}"
+        raise UserError("cannot compare with the earlier record", why, "measure both on one machine, or allow another")
 
 
 def _timed(record: Record) -> dict[tuple[str, str], Spread]:

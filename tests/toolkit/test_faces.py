@@ -51,6 +51,7 @@ def test_points_csv(folder: Path, header: bool) -> None:
         ("Bo/03.jpg", "Bo"),
         ("Bo/frame_003.jpg", "Bo/frame"),
         ("portrait.jpg", "portrait"),
+        ("26.1__20161219140540938.jpg", "26.1__20161219140540938"),
         ("03.jpg", "03"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields, is_dataclass
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 _POSITIVE = {"input_size", "epochs", "batch", "rate", "width", "sigma", "margin", "balance", "least_resolution"}
 _SHARES = {"warmup", "threshold", "held_out", "network_labels", "ema", "flip", "occlusion", "grey", "blur", "motion"}
@@ -27,7 +27,10 @@ def check_values(config: Any, where: str = "") -> None:
             check_values(value, f"{called}.")
         elif isinstance(value, tuple):
             for number, part in enumerate(value):
-                check_values(part, f"{called}[{number}].")
+                if is_dataclass(part):
+                    check_values(part, f"{called}[{number}].")
+                else:
+                    _check(name, f"{called}[{number}]", part, get_args(hints[name])[0])
         else:
             _check(name, called, value, hints[name])
 

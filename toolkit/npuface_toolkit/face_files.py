@@ -34,10 +34,13 @@ def _points(values: Sequence[str], where: str) -> NDArray[np.float32]:
     return points
 
 
-def _identity_of_name(name: str) -> str:
-    """`Jane_Doe_03.jpg` and `Jane_Doe/03.jpg` -> `Jane_Doe`; a name without a frame number is its own identity."""
+def identity_of_name(name: str) -> str:
+    """`Jane_Doe_03.jpg` and `Jane_Doe/03.jpg` -> `Jane_Doe`; a name without a frame number is its own identity.
+
+    A number of more than seven digits is a date or a time, and no frame of a film.
+    """
     path = Path(name)
-    stem = re.sub(r"_\d+$", "", path.stem)
+    stem = re.sub(r"_\d{1,7}$", "", path.stem)
     if path.parent == Path():
         return stem
     return str(path.parent if stem.isdigit() else path.parent / stem)
@@ -45,7 +48,7 @@ def _identity_of_name(name: str) -> str:
 
 def _read_points_csv(file: Path, pictures: Path) -> list[Face]:
     return [
-        Face(pictures / row[0], _points(row[1:], f"{file.name}, line {n}"), _identity_of_name(row[0]))
+        Face(pictures / row[0], _points(row[1:], f"{file.name}, line {n}"), identity_of_name(row[0]))
         for n, row in _rows(file)
     ]
 

@@ -115,11 +115,19 @@ def split_by_identity(faces: Sequence[Face], held_out: float) -> tuple[list[Face
     if not 0 <= held_out <= 1:
         raise ValueError(f"held_out {held_out} is not in 0..1")
 
-    def is_out(face: Face) -> bool:
-        digest = hashlib.sha256(face.identity.encode()).digest()
-        return face.weights is None and int.from_bytes(digest[:8], "big") / 2**64 < held_out
-
-    out = [face for face in faces if is_out(face)]
+    out = [face for face in faces if face.weights is None and is_held_out(face.identity, held_out)]
     pictures = {face.picture for face in out}
-    known = [face for face in faces if not is_out(face) and (face.weights is None or face.picture not in pictures)]
+    known = [
+        face
+        for face in faces
+        if (face.picture not in pictures if face.weights is not None else not is_held_out(face.identity, held_out))
+    ]
     return known, out
+
+
+def is_held_out(identity: str, share: float) -> bool:
+    """Whether somebody is among the `share` of all that no training sees: by a hash of the name, the same for every
+    network.
+    """
+    digest = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64 < share

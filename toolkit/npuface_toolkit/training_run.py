@@ -61,7 +61,7 @@ def train_student(
         UserError: data or configuration are wrong, nobody is held out, there is less than a batch to train on, the
             training diverges, or a file cannot be written.
     """
-    _check_out(out)
+    check_out(out)
     faces, scheme = read_sources(sources)
     state_file = out.with_suffix(".state")
     trainer = Trainer(faces, scheme, config, state_file)
@@ -80,7 +80,7 @@ def train_student(
     return accuracy
 
 
-def _check_out(out: Path) -> None:
+def check_out(out: Path) -> None:
     """Refuse, before hours are spent, what could not be written, or what a file beside it would be written over."""
     what = f"cannot write {out}"
     if out.suffix != ".safetensors":

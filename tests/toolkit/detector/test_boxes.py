@@ -9,7 +9,8 @@ import pytest
 from tiny import write_squares
 
 from npuface_runtime.errors import UserError
-from npuface_toolkit.detector.boxes import read_boxes, split_pictures
+from npuface_toolkit.detector.boxes import boxed_pictures, read_boxes, split_pictures
+from npuface_toolkit.face_files import read_faces
 
 
 def test_lines_of_a_picture_belong_together_and_a_bare_name_has_no_face(tmp_path: Path) -> None:
@@ -43,6 +44,35 @@ def test_a_damaged_line_is_refused(line: str, why: str, tmp_path: Path) -> None:
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         read_boxes(f"{tmp_path / 'none.csv'}")
+
+
+def test_a_file_that_is_no_csv_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "boxes.csv").write_bytes("é.png,1,2,3,4,0.5\n".encode("latin-1"))
+    with pytest.raises(UserError, match="no CSV in UTF-8"):
+        read_boxes(f"{tmp_path / 'boxes.csv'}")
+
+
+@pytest.mark.parametrize("form", ["points", "wflw"])
+def test_nobody_whom_an_evaluation_holds_out_is_trained_on(tmp_path: Path, form: str) -> None:
+    """The same people in a CSV of boxes, to train on, and in one of landmarks, to evaluate on."""
+    points = np.random.default_rng(0).uniform(5, 60, (68, 2))
+    names = [f"crowd/Person{who}_{frame}.png" for who in range(40) for frame in range(3)]
+    (tmp_path / "crowd").mkdir()
+    for name in names:
+        (tmp_path / name).touch()
+    values = [f"{value:.2f}" for value in points.ravel()]
+    lines = {
+        "points": [",".join([name, *values]) for name in names],
+        "wflw": [" ".join([*values, "1 2 3 4 0 0 0 0 0 0", name]) for name in names],
+    }
+    (tmp_path / "labels").write_text("\n".join(lines[form]))
+    (tmp_path / "boxes.csv").write_text("\n".join(f"{name},1,2,3,4,0.9" for name in names))
+    training, _ = split_pictures(read_boxes(f"{tmp_path / 'boxes.csv'}"), 0.3)
+    faces, _ = read_faces(f"{form}:{tmp_path / 'labels'}:{tmp_path}")
+    _, held_out = split_pictures(boxed_pictures(faces), 0.3)
+    assert 20 < len(held_out) < 60
+    assert len(training) + len(held_out) == len(names)
+    assert not {picture.file for picture in training} & {picture.file for picture in held_out}
 
 
 def test_a_picture_stays_on_its_side_of_the_split(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from tiny import CONFIG, write_squares
 
 from npuface_runtime.errors import UserError
-from npuface_toolkit.detector.boxes import read_boxes
+from npuface_toolkit.detector.boxes import read_boxes, split_pictures
 from npuface_toolkit.detector.checkpoint import load_detector
 from npuface_toolkit.detector.config import DetectorTraining, read_detector_config
 from npuface_toolkit.detector.train import DetectorTrainer
@@ -64,6 +65,9 @@ def test_another_configuration_does_not_go_on(tmp_path: Path) -> None:
     other = DetectorTrainer(pictures, config_of(tmp_path, CONFIG.format(epochs=2)), tmp_path / "run.state")
     with pytest.raises(UserError, match="another configuration"):
         other.run()
+    fewer = DetectorTrainer(pictures[1:], config_of(tmp_path, CONFIG.format(epochs=1)), tmp_path / "run.state")
+    with pytest.raises(UserError, match="other pictures"):
+        fewer.run()
     (tmp_path / "run.state").write_bytes(b"nonsense")
     with pytest.raises(UserError, match="damaged"):
         other.run()
@@ -77,6 +81,10 @@ def test_another_configuration_does_not_go_on(tmp_path: Path) -> None:
         ("[network]\nheight = 100", "multiple of 64"),
         ('precision = "int4"', "int4"),
         ("pictures = 4", "no batch"),
+        ("workers = -1", "workers = -1 is not 0 or more"),
+        ("rate = nan", "rate = nan is not above 0"),
+        ('rate = "fast"', "rate = 'fast' is not a number"),
+        ('[augmentation]\nsizes = ["a", 10.0]', "is not a number"),
         ("[augmentation]\nsizes = [50.0, 10.0]", "sizes"),
     ],
 )
@@ -91,6 +99,26 @@ def test_pictures_without_a_sure_face_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="none shows a sure face"):
         train_detector([source], config, tmp_path / "x.safetensors", "")
     assert not (tmp_path / "x.safetensors").exists()
+
+
+def test_what_would_end_the_run_late_is_refused_first(tmp_path: Path) -> None:
+    source = write_squares(tmp_path / "squares", 12)
+    config = config_of(tmp_path, CONFIG.format(epochs=1))
+    for name in ("x.md", "x.state", "."):
+        with pytest.raises(UserError, match=r"ends in \.safetensors"):
+            train_detector([source], config, tmp_path / name, "")
+    _, held_out = split_pictures(read_boxes(source), config.held_out)
+    held_out[0].file.write_bytes(b"broken")
+    with pytest.raises(UserError, match=held_out[0].file.name):
+        train_detector([source], config, tmp_path / "x.safetensors", "")
+    assert not list(tmp_path.glob("x.*"))
+
+
+def test_a_training_that_diverges_is_refused(tmp_path: Path) -> None:
+    pictures = read_boxes(write_squares(tmp_path / "squares"))
+    config = replace(config_of(tmp_path, CONFIG.format(epochs=2)), rate=1e30, warmup=0.0)
+    with pytest.raises(UserError, match="diverged"):
+        DetectorTrainer(pictures, config).run()
 
 
 def test_a_landmark_checkpoint_is_no_detector() -> None:

@@ -14,7 +14,7 @@ from small import SHAPE, small_codes, small_model
 from torch import Tensor, nn
 from torch.nn import functional
 
-from npuface_export.compiled import cpu_operators
+from npuface_export.compile import cpu_refusals
 from npuface_export.renderer import (
     RendererNetwork,
     drawn_codes,
@@ -130,7 +130,7 @@ def test_a_wrong_network_is_noticed(tmp_path: Path) -> None:
 def test_all_of_it_runs_on_the_npu(target: str, tmp_path: Path) -> None:
     export_renderer(baked(), target_by_name(target), tmp_path / "b")
     manifest = quantize_renderer(tmp_path / "b")
-    assert cpu_operators(manifest) == []
+    assert cpu_refusals(manifest) == []
     assert manifest.placement is not None
     assert manifest.placement["npu"] > 30
     assert manifest.estimate is not None
@@ -151,8 +151,9 @@ def test_an_operator_that_the_npu_lacks_is_reported(tmp_path: Path) -> None:
     record = replace(field_record(GENERATOR, False), samples=8, size=64)
     export_renderer(RendererNetwork("b", Bilinear(), record), target_by_name("ethos-u55-256"), tmp_path / "b")
     manifest = quantize_renderer(tmp_path / "b")
-    assert cpu_operators(manifest) == ["RESIZE_BILINEAR"]
-    assert cpu_operators(manifest, ["RESIZE_BILINEAR"]) == []
+    (refusal,) = cpu_refusals(manifest)
+    assert "RESIZE_BILINEAR on the CPU" in refusal
+    assert cpu_refusals(manifest, ["RESIZE_BILINEAR"]) == []
 
 
 @pytest.mark.parametrize("takes_codes", [False, True])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from npuface_export.compiled import cpu_operators
+from npuface_export.compile import cpu_refusals
 from npuface_export.renderer import RendererNetwork, export_renderer, extreme_poses, quantize_renderer
 from npuface_export.target import target_by_name
 from npuface_runtime.face_renderer import FaceRenderer
@@ -69,7 +69,7 @@ def test_every_engine_renders_what_plain_torch_does(target: str, codes: tuple[Te
 def test_it_runs_on_the_npu_in_8_bits(codes: tuple[Tensor, Tensor], tmp_path: Path) -> None:
     export_renderer(renderer(codes), target_by_name("ethos-u55-256"), tmp_path / "b")
     manifest = quantize_renderer(tmp_path / "b")
-    assert cpu_operators(manifest) == []
+    assert cpu_refusals(manifest) == []
     assert manifest.fidelity is not None
     assert manifest.fidelity["psnr_db"] > 41
 

@@ -31,12 +31,16 @@ def augment(
     """
     import cv2
 
-    from npuface_benchmarks.files import write_all
+    from npuface_benchmarks.files import check_writable, write_all
+    from npuface_runtime.errors import UserError
     from npuface_toolkit.augment_sheet import augment_sheet
     from npuface_toolkit.training_config import read_config
     from npuface_toolkit.training_run import find_config, read_sources
 
     with output(as_json, "drawing") as result:
+        if out.suffix.lower() != ".png":
+            raise UserError(f"cannot write {out}", "what is drawn is a PNG", "give a name that ends in .png")
+        check_writable(out)
         read = read_config(find_config(config))
         faces, scheme = read_sources(data)
         sheet = augment_sheet(faces, scheme, read, count, columns, seed)

@@ -61,7 +61,7 @@ def bench(
     Example: npuface bench bundle other-bundle --report report/
     """
     from npuface_benchmarks.bench import bench as measure
-    from npuface_benchmarks.compare import WORSE, compare, comparison_table
+    from npuface_benchmarks.compare import WORSE, check_machine, compare, comparison_table
     from npuface_benchmarks.peer_table import peer_table, verdicts
     from npuface_benchmarks.report import write_report
     from npuface_benchmarks.tables import answer_tables
@@ -72,7 +72,9 @@ def bench(
 
     with output(as_json, "measuring") as result:
         before = None if earlier is None else _read_record(earlier)
-        _check(report, peer or [], tolerance)
+        _check(report, peer or [], tolerance, earlier)
+        if before is not None:
+            check_machine(before, other_machine)
         labelled = read_sources(data) if data else None
         frame = read_picture(picture) if picture else photograph()
         openers = [partial(Peer, path) for path in peer or []]
@@ -96,7 +98,7 @@ def bench(
         raise CheckFailedError(f"worse than before: {'; '.join(worse)}")
 
 
-def _check(report: Path, peers: list[Path], tolerance: float) -> None:
+def _check(report: Path, peers: list[Path], tolerance: float, earlier: Path | None) -> None:
     """What is wrong with these shows before minutes of timing."""
     from npuface_benchmarks.files import check_writable
     from npuface_toolkit.peers import Peer
@@ -104,6 +106,9 @@ def _check(report: Path, peers: list[Path], tolerance: float) -> None:
     if not math.isfinite(tolerance):
         raise UserError("cannot compare with an earlier run", f"--tolerance is {tolerance}", "give 0.1 for instance")
     check_writable(report / "report.json")
+    if earlier is not None and earlier.resolve() == (report / "report.json").resolve():
+        why = f"{earlier} would be written over, and with it what to compare with"
+        raise UserError("cannot compare with an earlier run", why, "name another folder with --report")
     for path in peers:
         Peer(path)
 

@@ -37,11 +37,12 @@ def label(
 
     Example: npuface detector label --pictures folder/ --by yunet.onnx --out boxes.csv
     """
-    from npuface_benchmarks.files import write_all
+    from npuface_benchmarks.files import check_writable, write_all
     from npuface_runtime.detectors import open_detector
     from npuface_toolkit.detector.label_boxes import label_boxes
 
     with output(as_json, "labelling") as result:
+        check_writable(out)
         csv, facts = label_boxes(pictures, open_detector(by, min_score=min_score), least)
         write_all(out.parent, {out.name: csv.encode()})
         result.result({"file": str(out)} | facts, table(str(out), tuple(facts), [tuple(facts.values())]))
@@ -89,15 +90,21 @@ def evaluate(
 
     Example: npuface detector evaluate detector-320 cascade yunet.onnx --data wflw:list.txt
     """
-    from npuface_toolkit.detector.evaluate import as_cells, boxed_pictures, evaluate_detectors
-    from npuface_toolkit.faces import split_by_identity
+    from npuface_runtime.errors import UserError
+    from npuface_toolkit.detector.boxes import boxed_pictures, split_pictures
+    from npuface_toolkit.detector.evaluate import as_cells, evaluate_detectors
+    from npuface_toolkit.faces import check_by_people
     from npuface_toolkit.training_run import read_sources
 
     with output(as_json, "detecting") as result:
         faces, _ = read_sources(data)
+        check_by_people(faces, f"cannot evaluate on {', '.join(data)}")
+        pictures = boxed_pictures(faces)
         if held_out is not None:
-            _, faces = split_by_identity(faces, held_out)
-        rows = evaluate_detectors(detectors, boxed_pictures(faces), all_labelled)
+            if not 0 < held_out <= 1:
+                raise UserError(f"cannot hold out {held_out}", "it is a share of identities", "give 0.1 for instance")
+            pictures = split_pictures(pictures, held_out)[1]
+        rows = evaluate_detectors(detectors, pictures, all_labelled)
         cells = [as_cells(row) for row in rows]
         shown = table(
             "Detectors on the same pictures, one thread", tuple(cells[0]), [tuple(row.values()) for row in cells]

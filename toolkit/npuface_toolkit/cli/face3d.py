@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from npuface_runtime.errors import UserError
 from npuface_toolkit.cli.console import JsonOption, output, table
 
 face3d = typer.Typer(
@@ -46,12 +47,15 @@ def heads(
     import logging
 
     from npuface_benchmarks.draw import encode_picture
-    from npuface_benchmarks.files import write_all
+    from npuface_benchmarks.files import check_writable, write_all
     from npuface_toolkit.face3d.head_views import make_views, save_views, stacked
     from npuface_toolkit.face3d.heads_sheet import heads_sheet
 
     log = logging.getLogger("npuface.heads")
     with output(as_json, "drawing heads") as result:
+        for file in (out, sheet):
+            if file is not None:
+                check_writable(file)
         made = []
         for number, head in enumerate(make_views(count, views, size, seed, max_yaw, max_pitch)):
             made.append(head)
@@ -148,8 +152,12 @@ def light_field(
     from npuface_toolkit.face3d.face3d_checkpoint import load_face3d
     from npuface_toolkit.face3d.light_field import LightFieldConfig, distil
     from npuface_toolkit.face3d.renderer_network import save_light_field
+    from npuface_toolkit.training_run import check_out
 
     with output(as_json, "distilling") as result:
+        check_out(out)
+        if out.resolve() == codes.resolve():
+            raise UserError(f"cannot write {out}", "the codes lie there", "name another file")
         generator = load_face3d(model).generator
         rays = replace(generator.config.rays, samples=points)
         field, found = distil(generator, load_codes(codes, generator.config), LightFieldConfig(rays, steps=steps))

@@ -47,10 +47,12 @@ def track(
 
     Example: npuface track bundle film.mp4 --out faces.jsonl
     """
-    from npuface_benchmarks.files import write_all
+    from npuface_benchmarks.files import check_writable, write_all
     from npuface_runtime import FaceTracker, Pipeline, open_source
 
     with output(as_json, "tracking") as result, ExitStack() as stack:
+        if out:
+            check_writable(out)
         opened = stack.enter_context(closing(open_source(source)))
         tracker = stack.enter_context(FaceTracker(bundle, detector, threads, beside=opened.is_live, on=on))
         pipeline = stack.enter_context(Pipeline(opened, tracker))
@@ -70,7 +72,7 @@ def soak(
     portraits: Annotated[int, typer.Option("--portraits", min=1, help="How many of the faces play in it.")] = 60,
     detector: DetectorOption = "cascade",
     threads: ThreadsOption = 1,
-    seed: Annotated[int, typer.Option("--seed", help="Another seed is another film.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed is another film.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Track through a long film made of labelled faces; check ids, memory, speed and accuracy.

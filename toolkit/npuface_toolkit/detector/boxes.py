@@ -16,17 +16,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npuface_runtime.errors import UserError
+from npuface_runtime.geometry import box_of_points
+from npuface_toolkit.face_files import identity_of_name
+from npuface_toolkit.faces import Face, is_file, is_held_out
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class BoxedPicture:
-    """A picture and its faces: the file, boxes [N, 4], and how sure each is [N], 0 to 1."""
+    """A picture and its faces: the file, boxes [N, 4], how sure each is [N], 0 to 1, and who it is of, as far as its
+    name says.
+    """
 
     file: Path
     boxes: Floats
     scores: Floats
+    identity: str
 
 
 def read_boxes(source: str) -> list[BoxedPicture]:
@@ -38,14 +44,17 @@ def read_boxes(source: str) -> list[BoxedPicture]:
     name, _, folder = source.partition(":")
     file = Path(name)
     pictures = Path(folder) if folder else file.parent
-    if not file.is_file():
+    if not is_file(file):
         raise UserError(f"cannot read the boxes {file}", "there is no such file", "give FILE.csv:PICTURES_DIR")
     found: dict[str, list[list[float]]] = {}
-    with file.open(newline="", encoding="utf-8") as stream:
-        for number, row in enumerate(csv.reader(stream), start=1):
-            if row:
-                found.setdefault(row[0], []).extend(_box(row[1:], f"{file}, line {number}"))
-    return [_picture(pictures / name, boxes) for name, boxes in found.items()]
+    try:
+        with file.open(newline="", encoding="utf-8") as stream:
+            for number, row in enumerate(csv.reader(stream), start=1):
+                if row:
+                    found.setdefault(row[0], []).extend(_box(row[1:], f"{file}, line {number}"))
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        raise UserError(f"cannot read the boxes {file}", f"it is no CSV in UTF-8 ({error})", "mend the file") from None
+    return [_picture(pictures, name, boxes) for name, boxes in found.items()]
 
 
 def _box(values: Sequence[str], where: str) -> list[list[float]]:
@@ -61,11 +70,38 @@ def _box(values: Sequence[str], where: str) -> list[list[float]]:
     return [box]
 
 
-def _picture(file: Path, boxes: list[list[float]]) -> BoxedPicture:
-    if not file.is_file():
+def _picture(folder: Path, name: str, boxes: list[list[float]]) -> BoxedPicture:
+    file = folder / name
+    if not is_file(file):
         raise UserError(f"cannot read the picture {file}", "there is no such file", "give FILE.csv:PICTURES_DIR")
     rows = np.array(boxes, np.float32).reshape(-1, 5)
-    return BoxedPicture(file, rows[:, :4], rows[:, 4])
+    return BoxedPicture(file, rows[:, :4], rows[:, 4], identity_of_name(name))
+
+
+def boxed_pictures(faces: Sequence[Face]) -> list[BoxedPicture]:
+    """Labelled faces, by picture, as the tight boxes around their points."""
+    boxes: dict[Path, list[Floats]] = {}
+    for face in faces:
+        boxes.setdefault(face.picture, []).append(box_of_points(face.points))
+    who = {face.picture: face.identity for face in faces}
+    return [
+        BoxedPicture(file, np.stack(rows), np.ones(len(rows), np.float32), _who(file, who[file]))
+        for file, rows in boxes.items()
+    ]
+
+
+def _who(file: Path, identity: str) -> str:
+    """Some formats give the picture itself as the identity; boxes know who it is of by its name."""
+    return identity_of_name(identity) if identity.endswith(file.name) else identity
+
+
+def fingerprint(pictures: Iterable[BoxedPicture]) -> str:
+    """What tells sets of pictures apart: a hash of their names and boxes, in order."""
+    digest = hashlib.sha256()
+    for picture in pictures:
+        digest.update(picture.file.name.encode("utf-8", "surrogateescape") + b"\0")
+        digest.update(picture.boxes.tobytes() + picture.scores.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def csv_line(name: str, box: Iterable[float] = (), score: float | None = None) -> list[str]:
@@ -74,9 +110,8 @@ def csv_line(name: str, box: Iterable[float] = (), score: float | None = None) -
 
 
 def split_pictures(pictures: Sequence[BoxedPicture], held_out: float) -> tuple[list[BoxedPicture], list[BoxedPicture]]:
-    """Those to train on and those held out, that share of them, chosen by a hash of the picture's name."""
+    """Those to train on and those held out, about that share of the people in them (see faces.is_held_out)."""
     kept: tuple[list[BoxedPicture], list[BoxedPicture]] = ([], [])
     for picture in pictures:
-        digest = hashlib.sha256(picture.file.name.encode()).digest()
-        kept[int.from_bytes(digest[:4], "big") / 2**32 < held_out].append(picture)
+        kept[is_held_out(picture.identity, held_out)].append(picture)
     return kept

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from npuface_runtime.errors import UserError
+from npuface_toolkit.config_values import check_values
 from npuface_toolkit.detector.network import DetectorConfig
 
 
@@ -84,6 +85,7 @@ def read_detector_config(path: Path) -> DetectorTraining:
         if "sizes" in augmentation:
             augmentation["sizes"] = tuple(augmentation["sizes"])
         config = DetectorTraining(DetectorConfig(**raw.pop("network", {})), Augmentation(**augmentation), **raw)
+        check_values(config)
         _check(config)
     except (TypeError, ValueError) as error:
         known = ", ".join(f.name for f in dataclasses.fields(DetectorTraining))

@@ -6,21 +6,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from npuface_runtime.detectors import Detector, open_detector
 from npuface_runtime.errors import UserError
-from npuface_runtime.geometry import box_of_points
 from npuface_toolkit.detector.boxes import BoxedPicture, Floats
 from npuface_toolkit.detector.checkpoint import load_detector
 from npuface_toolkit.detector.matching import SAME, judge, overlap, summarise
 from npuface_toolkit.detector.predict import TorchDetector
-from npuface_toolkit.faces import Face, read_picture
+from npuface_toolkit.faces import read_picture
 
 _log = logging.getLogger("npuface.evaluate")
 SMALL = 1 / 16
@@ -66,14 +68,6 @@ def open_any(name: str) -> Detector:
     return open_detector(name)
 
 
-def boxed_pictures(faces: Sequence[Face]) -> list[BoxedPicture]:
-    """Labelled faces, by picture, as the tight boxes around their points."""
-    boxes: dict[Path, list[Floats]] = {}
-    for face in faces:
-        boxes.setdefault(face.picture, []).append(box_of_points(face.points))
-    return [BoxedPicture(file, np.stack(rows), np.ones(len(rows), np.float32)) for file, rows in boxes.items()]
-
-
 def evaluate_detectors(names: Sequence[str], pictures: Sequence[BoxedPicture], all_labelled: bool) -> list[DetectorRow]:
     """Each detector on every picture.
 
@@ -89,15 +83,29 @@ def evaluate_detectors(names: Sequence[str], pictures: Sequence[BoxedPicture], a
         raise UserError("cannot evaluate the detectors", "the data has no faces", "give labelled pictures")
     detectors = {name: open_any(name) for name in names}
     tallies = {name: _Tally() for name in names}
-    for number, picture in enumerate(pictures, start=1):
-        frame = read_picture(picture.file)
-        for name, detector in detectors.items():
-            tallies[name].add(detector, frame, picture.boxes)
-        if number % 50 == 0:
-            _log.info("%d of %d pictures", number, len(pictures))
+    with _one_thread():
+        for number, picture in enumerate(pictures, start=1):
+            frame = read_picture(picture.file)
+            for name, detector in detectors.items():
+                tallies[name].add(detector, frame, picture.boxes)
+            if number % 50 == 0:
+                _log.info("%d of %d pictures", number, len(pictures))
     for detector in detectors.values():
         detector.close()
     return [tally.row(name, len(pictures), all_labelled) for name, tally in tallies.items()]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """For those who take all there are: torch, in which checkpoints run, and OpenCV, in which the cascade does."""
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
 
 
 class _Tally:

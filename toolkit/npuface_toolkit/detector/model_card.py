@@ -8,9 +8,9 @@ from typing import Any
 from npuface_toolkit.detector.network import FaceDetector
 
 LIMITS = """\
-Its labels were made by another detector, so it learnt that one's mistakes. Faces smaller than about 12 pixels in its
-input are lost, and so are many that are turned by more than 30 degrees in the picture or seen from the side. Measure on
-your own pictures before you rely on it; it must not be used to identify people."""
+What is wrong in its labels it learnt as well, above all where another detector made them. Faces smaller than about 12
+pixels in its input are lost, and so are many that are turned by more than 30 degrees in the picture or seen from the
+side. Measure on your own pictures before you rely on it; it must not be used to identify people."""
 
 
 def detector_card(name: str, network: FaceDetector, facts: Mapping[str, Any]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from npuface_toolkit.detector.boxes import BoxedPicture
+from npuface_toolkit.detector.boxes import BoxedPicture, fingerprint
 from npuface_toolkit.detector.config import DetectorTraining
 from npuface_toolkit.detector.losses import box_loss, focal_loss
 from npuface_toolkit.detector.network import FaceDetector, boxes_of
@@ -22,8 +24,17 @@ from npuface_toolkit.precision import autocasts
 from npuface_toolkit.run_state import load_run, save_run
 from npuface_toolkit.samples import normalise
 from npuface_toolkit.schedule import cosine
+from npuface_toolkit.train import diverged
 
 _log = logging.getLogger("npuface.train")
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """What a run's state is of."""
+
+    config: DetectorTraining
+    pictures: str
 
 
 class DetectorTrainer:
@@ -33,11 +44,16 @@ class DetectorTrainer:
         pictures: to train on.
         config: of the run.
         state_file: where the run's state is kept after every epoch, to resume from; None keeps none.
+
+    Raises:
+        UserError: `run` alone: the loss is not finite any more, or the state is damaged, or of another configuration or
+            other pictures.
     """
 
     def __init__(self, pictures: list[BoxedPicture], config: DetectorTraining, state_file: Path | None = None) -> None:
         torch.manual_seed(config.seed)
         self.config, self.state_file = config, state_file
+        self._begun = _Begun(config, fingerprint(pictures))
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = FaceDetector(config.network).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
         self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=False)
@@ -54,15 +70,17 @@ class DetectorTrainer:
         """Train, from where a kept state left off."""
         parts = {"network": self.network, "average": self.average}
         parts |= {"optimizer": self.optimizer, "schedule": self.schedule}
-        first, self.seconds = load_run(self.state_file, self.config, parts)
+        first, self.seconds = load_run(self.state_file, self._begun, parts)
         for epoch in range(first, self.config.epochs):
             began = time.monotonic()
             loss = self._epoch(epoch)
+            if not math.isfinite(loss):
+                raise diverged(f"the loss of epoch {epoch + 1} is not finite")
             seconds = time.monotonic() - began
             self.seconds += seconds
             left = (self.config.epochs - epoch - 1) * seconds / 60
             _log.info("epoch %d/%d: loss %.3f, %.0f min left", epoch + 1, self.config.epochs, loss, left)
-            save_run(self.state_file, self.config, epoch + 1, self.seconds, parts)
+            save_run(self.state_file, self._begun, epoch + 1, self.seconds, parts)
 
     def _epoch(self, epoch: int) -> float:
         self.network.train()

@@ -16,7 +16,9 @@ from npuface_toolkit.detector.matching import Found, judge_all
 from npuface_toolkit.detector.model_card import detector_card
 from npuface_toolkit.detector.predict import TorchDetector
 from npuface_toolkit.detector.train import DetectorTrainer
+from npuface_toolkit.faces import read_picture
 from npuface_toolkit.training_machine import machine_of
+from npuface_toolkit.training_run import check_out
 
 _LEAST = 0.1
 """Score from which detections are looked at when the least score is chosen."""
@@ -31,14 +33,19 @@ def train_detector(sources: Sequence[str], config: DetectorTraining, out: Path, 
         What the detector finds on the pictures held out, at the least score that is best there (see Judged.best_score).
 
     Raises:
-        UserError: data or configuration are wrong, there is nothing to train on or nobody held out, or a file cannot be
-            written.
+        UserError: data or configuration are wrong, there is nothing to train on or nobody held out, the training
+            diverges, or a file cannot be written.
     """
+    check_out(out)
     pictures = [picture for source in sources for picture in read_boxes(source)]
     training, held_out = split_pictures(pictures, config.held_out)
-    if not any((picture.scores >= config.augmentation.sure).any() for picture in training) or not held_out:
+    if not all(
+        any((picture.scores >= config.augmentation.sure).any() for picture in part) for part in (training, held_out)
+    ):
         why = f"{len(training)} of its pictures would be trained on, {len(held_out)} held out"
         raise UserError("cannot train on this data", f"{why}, or none shows a sure face", "give more pictures")
+    for picture in held_out:  # a broken one would end the run after its last epoch
+        read_picture(picture.file)
     state_file = out.with_suffix(".state")
     trainer = DetectorTrainer(training, config, state_file)
     trainer.run()

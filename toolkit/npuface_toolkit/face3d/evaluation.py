@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from npuface_benchmarks.draw import encode_picture
-from npuface_benchmarks.files import write_all
+from npuface_benchmarks.files import check_writable, write_all
 from npuface_export.calibrated import check_int8
 from npuface_export.compile import check_compiler
 from npuface_export.target import Target, target_by_name
@@ -53,17 +53,17 @@ def evaluate_face3d(
     Raises:
         UserError: nothing is given to reconstruct, it cannot be read, or nothing of it was held out.
     """
-    _check(heads, sources, held_out, identity, sheet)
+    _check(heads, sources, held_out, identity, fit_identity, sheet)
     target = None if int8 is None else _int8_target(int8, sources)
     networks = load_face3d(model)
     found: dict[str, dict[str, Any]] = {}
+    judge = None if identity is None else open_identity_encoder(identity)
+    known = _photos(sources, held_out, networks.generator.config.size) if sources else None
     if heads is not None:
         views = load_views(heads)
         views = views if held_out is None else split_heads(views, held_out)[1]
         found["heads"] = on_heads(networks, views.part(_spread(len(views), most))).as_json()
-    if sources and identity is not None:
-        judge = open_identity_encoder(identity)
-        known = _photos(sources, held_out, networks.generator.config.size)
+    if known is not None and judge is not None:
         photos = known.part(_spread(len(known), most))
         errors, made = on_photos(networks, photos, judge, fitted_by=judge if fit_identity else None)
         found["faces"] = asdict(errors) | {"judge_in_fit": fit_identity, "people": len(set(photos.identities))}
@@ -86,7 +86,12 @@ def _random(networks: Face3d, photos: Photos, judge: nn.Module) -> dict[str, dic
 
 
 def _check(
-    heads: Path | None, sources: Sequence[str], held_out: float | None, identity: str | None, sheet: Path | None
+    heads: Path | None,
+    sources: Sequence[str],
+    held_out: float | None,
+    identity: str | None,
+    fit_identity: bool,
+    sheet: Path | None,
 ) -> None:
     """Refuse arguments that do not go together."""
     if heads is None and not sources:
@@ -94,6 +99,10 @@ def _check(
     if bool(sources) != (identity is not None):
         why = "faces are compared by a judge of identities, and one of both is missing"
         raise UserError("cannot compare faces", why, "give --data and --identity KIND:FILE together")
+    if fit_identity and identity is None:
+        raise UserError("cannot let the judge take part in the fit", "no judge is given", "give --identity KIND:FILE")
+    if sheet is not None:
+        check_writable(sheet)
     if sheet and not sources:
         raise UserError(f"cannot draw {sheet}", "a sheet shows faces, and none are given", "give --data")
     if held_out is not None and not 0 < held_out < 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 import time
@@ -39,10 +40,18 @@ _REPORT_EVERY = 100
 
 @dataclass(frozen=True)
 class _Begun:
-    """What a kept state belongs to: a configuration, and the digest of the pictures."""
+    """What a kept state belongs to: a configuration, and the digests of the pictures and of encoder 2."""
 
     config: Face3dTraining
     pictures: str
+
+
+def _digest(network: nn.Module) -> str:
+    """SHA-256 of a network's weights."""
+    found = hashlib.sha256()
+    for weights in network.state_dict().values():
+        found.update(weights.cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 class Networks(nn.Module):
@@ -79,6 +88,7 @@ class Face3dTrainer:
     ) -> None:
         torch.manual_seed(config.seed)
         self.config, self.state_file = config, state_file
+        self._judge = _digest(identity) if identity else ""
         self.accelerator = Accelerator()
         self.device = self.accelerator.device
         # channels last: a step in bfloat16 takes a third of the time on a processor
@@ -118,7 +128,7 @@ class Face3dTrainer:
         parts |= {"discriminator": self.adversary.discriminator, "adversary_optimizer": self.adversary_optimizer}
         if self.adversary.feature_encoder:
             parts["feature_encoder"] = self.adversary.feature_encoder
-        begun = _Begun(self.config, self.batches.digest() if self.state_file else "")
+        begun = _Begun(self.config, self.batches.digest() + self._judge if self.state_file else "")
         first, before = load_run(self.state_file, begun, parts)
         self.seconds = before
         began, done = time.monotonic(), first

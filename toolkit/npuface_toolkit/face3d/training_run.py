@@ -25,6 +25,7 @@ from npuface_toolkit.face3d.sheets import Picture, as_tensors, yaw_sheet
 from npuface_toolkit.face3d.train import Face3dTrainer
 from npuface_toolkit.faces import split_by_identity
 from npuface_toolkit.training_machine import machine_of
+from npuface_toolkit.training_run import check_out
 
 SHEET_ROWS = 4
 
@@ -114,8 +115,7 @@ def _check(
     if config.loss.identity and identity is None:
         why = "the configuration has an identity term, and no weights of encoder 2 are given"
         raise UserError("cannot train like that", why, "give --identity FILE, or set identity to 0")
-    if out.is_dir():
-        raise UserError(f"cannot write {out}", "it is a folder", "give --out a file such as face.safetensors")
+    check_out(out)
 
 
 def _write_sheet(folder: Path, shown: Sequence[Picture], model: Face3d, step: int) -> None:
