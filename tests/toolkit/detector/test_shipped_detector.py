@@ -9,8 +9,9 @@ import numpy as np
 from npuface_export.photograph import photograph
 from npuface_runtime.geometry import box_of_points
 from npuface_toolkit.checkpoint import find_checkpoint
+from npuface_toolkit.detector.boxes import boxed_pictures
 from npuface_toolkit.detector.checkpoint import load_detector
-from npuface_toolkit.detector.evaluate import boxed_pictures, evaluate_detectors, open_any
+from npuface_toolkit.detector.evaluate import evaluate_detectors, open_any
 from npuface_toolkit.detector.matching import overlap
 from npuface_toolkit.face_files import read_faces
 from npuface_toolkit.labelling import Checkpoint
