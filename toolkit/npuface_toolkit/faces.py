@@ -83,10 +83,18 @@ def check_inside(face: Face, width: int, height: int) -> None:
 
 def fingerprint(faces: Iterable[Face]) -> str:
     """What tells sets of faces apart: a hash of their pictures' names, their points and weights, in order."""
+    return fingerprint_of(
+        (face.picture, (face.points,) if face.weights is None else (face.points, face.weights)) for face in faces
+    )
+
+
+def fingerprint_of(labels: Iterable[tuple[Path, Iterable[NDArray[np.generic]]]]) -> str:
+    """The same of whatever is known of pictures: each file, and the arrays that are its labels."""
     digest = hashlib.sha256()
-    for face in faces:
-        digest.update(str(face.picture.name).encode("utf-8", "surrogateescape") + b"\0" + face.points.tobytes())
-        digest.update(b"" if face.weights is None else face.weights.tobytes())
+    for file, arrays in labels:
+        digest.update(file.name.encode("utf-8", "surrogateescape") + b"\0")
+        for array in arrays:
+            digest.update(array.tobytes())
     return digest.hexdigest()[:16]
 
 
@@ -105,6 +113,16 @@ def check_by_people(faces: Sequence[Face], what: str) -> None:
         raise UserError(what, "networks labelled its faces, and that measures nothing", "give labels by people")
 
 
+def check_share(held_out: float) -> None:
+    """Refuse to hold out what is no share of the people.
+
+    Raises:
+        UserError: it is not above 0, or above 1.
+    """
+    if not 0 < held_out <= 1:
+        raise UserError(f"cannot hold out {held_out}", "it is a share of identities", "give 0.2 for instance")
+
+
 def split_by_identity(faces: Sequence[Face], held_out: float) -> tuple[list[Face], list[Face]]:
     """(training, held out): each identity wholly on one side, chosen by a hash of its name.
 
@@ -115,13 +133,12 @@ def split_by_identity(faces: Sequence[Face], held_out: float) -> tuple[list[Face
     if not 0 <= held_out <= 1:
         raise ValueError(f"held_out {held_out} is not in 0..1")
 
-    out = [face for face in faces if face.weights is None and is_held_out(face.identity, held_out)]
+    def is_out(face: Face) -> bool:
+        return face.weights is None and is_held_out(face.identity, held_out)
+
+    out = [face for face in faces if is_out(face)]
     pictures = {face.picture for face in out}
-    known = [
-        face
-        for face in faces
-        if (face.picture not in pictures if face.weights is not None else not is_held_out(face.identity, held_out))
-    ]
+    known = [face for face in faces if not is_out(face) and (face.weights is None or face.picture not in pictures)]
     return known, out
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,14 @@ def run_trial(
         UserError: see train_student; or the folder holds a trial with other configurations.
     """
     trained: list[tuple[str, int, Path]] = []
+    train = partial(_trained, sources, fingerprint(read_sources(sources)[0]), out, report)
     for seed in trial.seeds:
         start = ""
         if trial.warm is not None:
-            start = str(_trained(f"warm-{seed}", replace(trial.warm, seed=seed), sources, out, report))
+            start = str(train(f"warm-{seed}", replace(trial.warm, seed=seed)))
         for name, variant in trial.variants.items():
             config = replace(variant.config, seed=seed, start=start or variant.config.start)
-            trained.append((name, seed, _trained(f"{name}-{seed}", config, sources, out, report)))
+            trained.append((name, seed, train(f"{name}-{seed}", config)))
     return [
         Result(name, seed, form, _measured(checkpoint, form, faces, out))
         for name, seed, checkpoint in trained
@@ -64,14 +66,16 @@ def run_trial(
 
 
 def _trained(
-    name: str,
-    config: TrainingConfig,
     sources: Sequence[str],
+    faces: str,
     out: Path,
     report: Callable[[str, EpochReport], None],
+    name: str,
+    config: TrainingConfig,
 ) -> Path:
+    """The checkpoint of one network, trained now or before; `faces` is the fingerprint of those in the sources."""
     checkpoint, kept = out / f"{name}.safetensors", out / f"{name}.config.json"
-    wanted = json.dumps([_config_json(config), fingerprint(read_sources(sources)[0])])
+    wanted = json.dumps([_config_json(config), faces])
     if checkpoint.is_file() and kept.is_file():
         if kept.read_text() != wanted:
             fix = "name another folder, or delete it"

@@ -77,7 +77,8 @@ def read_trial(path: Path, teacher: str | None = None, start: str | None = None)
             base = base | {"start": start}
         warm = build_config(_changed(base, raw["warm"]), f"{path}, warm") if "warm" in raw else None
         variants = {
-            name: _variant(base, changes, f"{path}, {name}", teacher) for name, changes in raw["variants"].items()
+            _file_name(name): _variant(base, changes, f"{path}, {name}", teacher)
+            for name, changes in raw["variants"].items()
         }
     except OSError as error:
         raise UserError(what, error.strerror or str(error), "check the path") from None
@@ -96,9 +97,6 @@ def read_trial(path: Path, teacher: str | None = None, start: str | None = None)
 
 
 def _variant(base: Mapping[str, Any], changes: dict[str, Any], source: str, teacher: str | None) -> Variant:
-    name = source.rsplit(", ", 1)[-1]
-    if not re.fullmatch(r"[\w.+-]*\w", name):  # it becomes the name of a file
-        raise ValueError(f"{name!r} is no name for a variant: letters, digits, - and _")
     rest = {key: value for key, value in changes.items() if key != "measured"}
     config = build_config(_changed(base, rest), source)
     config = config if config.distillation.teacher else taught(config, teacher)
@@ -108,6 +106,13 @@ def _variant(base: Mapping[str, Any], changes: dict[str, Any], source: str, teac
     for form in measured:
         form_by_name(form)  # before hours are spent
     return Variant(config, tuple(measured))
+
+
+def _file_name(variant: str) -> str:
+    """The name of a variant, which becomes that of a file."""
+    if not re.fullmatch(r"[\w.+-]*\w", variant):
+        raise ValueError(f"{variant!r} is no name for a variant: letters, digits, - and _")
+    return variant
 
 
 def _seeds(given: Any) -> tuple[int, ...]:

@@ -30,6 +30,11 @@ class CheckFailedError(Exception):
     """A check that the command makes did not hold: exit code 1."""
 
 
+def given_options(options: Mapping[str, object]) -> str:
+    """Those that the user gave, as they are written: `--out, --data`; empty for none."""
+    return ", ".join(f"--{name}" for name, value in options.items() if value is not None)
+
+
 class Output:
     """Where a command puts its result.
 

@@ -90,10 +90,9 @@ def evaluate(
 
     Example: npuface detector evaluate detector-320 cascade yunet.onnx --data wflw:list.txt
     """
-    from npuface_runtime.errors import UserError
     from npuface_toolkit.detector.boxes import boxed_pictures, split_pictures
     from npuface_toolkit.detector.evaluate import as_cells, evaluate_detectors
-    from npuface_toolkit.faces import check_by_people
+    from npuface_toolkit.faces import check_by_people, check_share
     from npuface_toolkit.training_run import read_sources
 
     with output(as_json, "detecting") as result:
@@ -101,8 +100,7 @@ def evaluate(
         check_by_people(faces, f"cannot evaluate on {', '.join(data)}")
         pictures = boxed_pictures(faces)
         if held_out is not None:
-            if not 0 < held_out <= 1:
-                raise UserError(f"cannot hold out {held_out}", "it is a share of identities", "give 0.1 for instance")
+            check_share(held_out)
             pictures = split_pictures(pictures, held_out)[1]
         rows = evaluate_detectors(detectors, pictures, all_labelled)
         cells = [as_cells(row) for row in rows]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from npuface_runtime.bundle_manifest import bundle_format
 from npuface_runtime.detectors.detector_manifest import DetectorManifest
 from npuface_runtime.errors import UserError
-from npuface_toolkit.cli.console import Output, table
+from npuface_toolkit.cli.console import Output, given_options, table
 from npuface_toolkit.cli.placement_rows import Rows, estimate_rows, file_rows, placement_rows
 
 if TYPE_CHECKING:
@@ -31,9 +31,8 @@ def is_detector_bundle(bundle: Path) -> bool:
 
 def refuse(what: str, options: Mapping[str, object], is_a: str = "a face detector") -> None:
     """Refuse options that are for landmark networks alone. Raises UserError with those that are given."""
-    given = [f"--{name}" for name, value in options.items() if value is not None]
-    if given:
-        raise UserError(what, f"it is {is_a}, and {', '.join(given)} is for landmark networks", "leave it out")
+    if given := given_options(options):
+        raise UserError(what, f"it is {is_a}, and {given} is for landmark networks", "leave it out")
 
 
 def export(name: str, target: Target, out: Path, uint8_input: bool) -> DetectorManifest:

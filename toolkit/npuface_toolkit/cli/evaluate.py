@@ -40,14 +40,13 @@ def evaluate(
     from npuface_runtime.errors import UserError
     from npuface_toolkit.evaluate import measure, predict, shared_points
     from npuface_toolkit.evaluation_report import evaluation_json, write_evaluation
-    from npuface_toolkit.faces import check_by_people, split_by_identity
+    from npuface_toolkit.faces import check_by_people, check_share, split_by_identity
     from npuface_toolkit.training_run import read_sources
 
     with output(as_json, "evaluating") as result:
         faces, scheme = read_sources(data)
         if held_out is not None:
-            if not 0 < held_out <= 1:
-                raise UserError(f"cannot hold out {held_out}", "it is a share of identities", "give 0.2 for instance")
+            check_share(held_out)
             faces = split_by_identity(faces, held_out)[1]
         check_by_people(faces, f"cannot evaluate on {', '.join(data)}")
         if not faces:

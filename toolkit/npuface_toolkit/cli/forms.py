@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from npuface_runtime.errors import UserError
-from npuface_toolkit.cli.console import JsonOption, output, table
+from npuface_toolkit.cli.console import JsonOption, given_options, output, table
 
 if TYPE_CHECKING:
     from npuface_export.decode import DecodeForm
@@ -48,12 +48,9 @@ def forms(
     """
     from npuface_export.decode import FORMS, form_by_name
 
-    given = {"--model": model, "--data": data, "--target": target, "--out": out}
-    ignored = [option for option, value in given.items() if value]
+    ignored = given_options({"model": model, "data": data, "target": target, "out": out})
     if ignored and not measure:
-        raise UserError(
-            "cannot list the decode forms like that", f"{', '.join(ignored)} would be ignored", "add --measure"
-        )
+        raise UserError("cannot list the decode forms like that", f"{ignored} would be ignored", "add --measure")
     with output(as_json, "measuring" if measure else "reading") as result:
         chosen = [form_by_name(name) for name in only] if only else list(FORMS.values())
         if measure:

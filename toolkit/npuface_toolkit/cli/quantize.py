@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +14,7 @@ from npuface_runtime.errors import UserError
 from npuface_runtime.renderer_manifest import RendererManifest
 from npuface_toolkit.cli import detector_bundles, renderer_bundles
 from npuface_toolkit.cli.bundles import AllowCpuOption, BundleArgument, OutOption, check_placement, show
-from npuface_toolkit.cli.console import CheckFailedError, JsonOption, Output, output, table
+from npuface_toolkit.cli.console import CheckFailedError, JsonOption, Output, given_options, output, table
 
 if TYPE_CHECKING:
     from npuface_export.calibrated import Calibrated
@@ -83,7 +83,8 @@ def quantize(
             detector_bundles.refuse(what, asked | {"diagnose": diagnose or None})
             manifest = detector_bundles.quantize(result, bundle, calibration, out)
         elif diagnose:
-            _refuse_beside_diagnose(what, asked | {"out": out, "allow-cpu": allow_cpu})
+            if ignored := given_options(asked | {"out": out, "allow-cpu": allow_cpu}):
+                raise UserError(what, f"--diagnose writes nothing, so {ignored} would be ignored", "leave it out")
             _diagnose(result, bundle, calibration)
         else:
             budget = _budget(calibration, max_shift, max_nme_increase, data)
@@ -106,12 +107,6 @@ def _quantized(
     manifest = quantize_bundle(bundle, calibration, out, recipe=recipe, budget=budget)
     show(result, out or bundle, manifest)
     return manifest
-
-
-def _refuse_beside_diagnose(what: str, options: Mapping[str, object]) -> None:
-    given = [f"--{name}" for name, value in options.items() if value is not None]
-    if given:
-        raise UserError(what, f"--diagnose writes nothing, so {', '.join(given)} would be ignored", "leave it out")
 
 
 def _diagnose(result: Output, bundle: Path, calibration: Path) -> None:

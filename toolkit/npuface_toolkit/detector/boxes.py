@@ -7,7 +7,6 @@ down, pixel centres at integers), and from 0 to 1 how sure it is. A picture with
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from npuface_runtime.errors import UserError
 from npuface_runtime.geometry import box_of_points
 from npuface_toolkit.face_files import identity_of_name
-from npuface_toolkit.faces import Face, is_file, is_held_out
+from npuface_toolkit.faces import Face, fingerprint_of, is_file, is_held_out
 
 Floats = NDArray[np.float32]
 
@@ -97,11 +96,7 @@ def _who(file: Path, identity: str) -> str:
 
 def fingerprint(pictures: Iterable[BoxedPicture]) -> str:
     """What tells sets of pictures apart: a hash of their names and boxes, in order."""
-    digest = hashlib.sha256()
-    for picture in pictures:
-        digest.update(picture.file.name.encode("utf-8", "surrogateescape") + b"\0")
-        digest.update(picture.boxes.tobytes() + picture.scores.tobytes())
-    return digest.hexdigest()[:16]
+    return fingerprint_of((picture.file, (picture.boxes, picture.scores)) for picture in pictures)
 
 
 def csv_line(name: str, box: Iterable[float] = (), score: float | None = None) -> list[str]:
