@@ -18,7 +18,7 @@ _REPLACED = ".replaced.json"
 """Names of files that the next update removes."""
 
 
-def install_bundle(new: str | Path, place: str | Path) -> Manifest:
+def install_bundle(new: str | Path, place: str | Path, on: str = "host") -> Manifest:
     """Put a bundle into a folder that programs open, in the place of the bundle that is there.
 
     The new one is opened first, so what does not run here is not installed. Its files go beside the old ones, whose
@@ -29,6 +29,7 @@ def install_bundle(new: str | Path, place: str | Path) -> Manifest:
     Args:
         new: the bundle to install; it stays as it is.
         place: the folder; it is made where it is missing.
+        on: where it must open to be installed, see FaceAligner; "device" on a board that has no engine but its NPU's.
 
     Returns:
         The manifest of the new bundle.
@@ -38,7 +39,7 @@ def install_bundle(new: str | Path, place: str | Path) -> Manifest:
             or the folder cannot be written. What was there stays in use.
     """
     new, place = Path(new), Path(place)
-    manifest, session = open_bundle(new)
+    manifest, session = open_bundle(new, on=on)
     session.close()
     files = {info.path: manifest.file(new, role) for role, info in manifest.files.items()}
     try:

@@ -15,6 +15,7 @@ from npuface_runtime.devices import DEVICES, open_device, tflite_delegate
 from npuface_runtime.engines import open_session
 from npuface_runtime.engines.litert import open_on
 from npuface_runtime.errors import UserError
+from npuface_runtime.install import install_bundle
 from npuface_runtime.manifest import DeviceEngine, Manifest
 
 Models = dict[str, dict[str, Path]]
@@ -69,6 +70,25 @@ def test_openvino_opens_what_a_compiler_made_and_not_the_model_beside_it(models:
     (other / "device.blob").write_bytes(exported[: len(exported) // 2])
     with pytest.raises(UserError, match=r"OpenVINO's CPU device cannot open .*device\.blob"):
         open_device(manifest, {"device": other / "device.blob"})
+
+
+def test_a_board_installs_what_its_device_runs_without_the_engine_of_the_host(models: Models, tmp_path: Path) -> None:
+    blob, unknown = tmp_path / "device.blob", tmp_path / "model.onnx"
+    model = openvino.Core().compile_model(str(models["openvino"]["model"]), "CPU")
+    blob.write_bytes(model.export_model().getvalue())
+    unknown.write_text("for an engine that this board lacks")
+    device = DeviceEngine("openvino", {"device": "CPU"})
+    with open_session("openvino", models["openvino"]) as session:
+        maps = next(spec for spec in session.outputs if spec.shape[-1] > 1)
+        files = {"model": unknown, "device": blob}
+        bundle = write_bundle(tmp_path / "bundle", "onnxruntime", files, session.input, maps, device=device)
+    with pytest.raises(UserError):
+        install_bundle(bundle, tmp_path / "place")
+    assert not (tmp_path / "place").exists()
+    install_bundle(bundle, tmp_path / "place", on="device")
+    _, session = open_bundle(tmp_path / "place", on="device")
+    with session:
+        np.testing.assert_allclose(session.run(PICTURE)[0], reference(PICTURE)[0], atol=0.01)
 
 
 @pytest.mark.parametrize("device", ["NPU", "GPU"])
