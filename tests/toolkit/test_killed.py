@@ -20,7 +20,7 @@ from npuface_runtime.bundle import open_bundle
 from npuface_runtime.install import install_bundle
 from npuface_runtime.manifest import Manifest
 from npuface_toolkit.checkpoint import StudentInfo, load_student, save_student
-from npuface_toolkit.resume import RunState, load_state, save_state
+from npuface_toolkit.landmark_state import RunState, load_state, save_state
 from npuface_toolkit.student import Student, StudentConfig
 
 KILLS = 25

@@ -143,10 +143,10 @@ def test_a_state_of_another_configuration_or_a_damaged_one_is_refused(faces: lis
     state = tmp_path / "run.state"
     one = replace(TINY, stages=TINY.stages[:1])
     Trainer(faces, IBUG_68, one, state).run()
-    with pytest.raises(UserError, match="another configuration or other faces wrote it"):
+    with pytest.raises(UserError, match="another configuration or other data wrote it"):
         Trainer(faces, IBUG_68, replace(one, seed=1), state).run()
     moved = [replace(faces[0], points=faces[0].points + 1), *faces[1:]]
-    with pytest.raises(UserError, match="another configuration or other faces wrote it"):
+    with pytest.raises(UserError, match="another configuration or other data wrote it"):
         Trainer(moved, IBUG_68, one, state).run()
     state.write_bytes(b"not a state")
     with pytest.raises(UserError, match="damaged"):

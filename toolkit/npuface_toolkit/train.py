@@ -21,12 +21,12 @@ from npuface_toolkit.checkpoint import load_student
 from npuface_toolkit.epoch_batches import EpochBatches
 from npuface_toolkit.faces import Face, fingerprint, split_by_identity, trusted
 from npuface_toolkit.fake_quantization import fake_quantized
+from npuface_toolkit.landmark_state import RunState, load_state, save_state
 from npuface_toolkit.metrics import Accuracy, face_errors, summarise
 from npuface_toolkit.objective import Objective
 from npuface_toolkit.pose_balance import balanced
 from npuface_toolkit.precision import autocasts
 from npuface_toolkit.predict import predict_cells
-from npuface_toolkit.resume import RunState, load_state, save_state
 from npuface_toolkit.samples import FaceSamples, Sample
 from npuface_toolkit.schedule import cosine
 from npuface_toolkit.schemes import Scheme

@@ -66,7 +66,7 @@ def test_another_configuration_does_not_go_on(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="another configuration"):
         other.run()
     fewer = DetectorTrainer(pictures[1:], config_of(tmp_path, CONFIG.format(epochs=1)), tmp_path / "run.state")
-    with pytest.raises(UserError, match="other pictures"):
+    with pytest.raises(UserError, match="other data"):
         fewer.run()
     (tmp_path / "run.state").write_bytes(b"nonsense")
     with pytest.raises(UserError, match="damaged"):

@@ -109,7 +109,7 @@ def test_a_killed_run_ends_where_the_whole_run_does(
     try:
         with pytest.raises(KeyboardInterrupt):
             first.run()
-        with pytest.raises(UserError, match="other pictures"):
+        with pytest.raises(UserError, match="other data"):
             Face3dTrainer(heads.part(slice(1, None)), photos, config, state, encoder).run()
         again = Face3dTrainer(heads, photos, config, state, encoder)
         again.run()

@@ -20,8 +20,8 @@ from npuface_toolkit.detector.losses import box_loss, focal_loss
 from npuface_toolkit.detector.network import FaceDetector, boxes_of
 from npuface_toolkit.detector.scenes import Scenes
 from npuface_toolkit.detector.targets import Targets
+from npuface_toolkit.parts_state import load_run, save_run
 from npuface_toolkit.precision import autocasts
-from npuface_toolkit.run_state import load_run, save_run
 from npuface_toolkit.samples import normalise
 from npuface_toolkit.schedule import cosine
 from npuface_toolkit.train import diverged

@@ -29,8 +29,8 @@ from npuface_toolkit.face3d.objective import terms, weighted
 from npuface_toolkit.face3d.photos import Photos
 from npuface_toolkit.face3d.pose import rotations
 from npuface_toolkit.face3d.rays import RayInputs, ray_inputs
+from npuface_toolkit.parts_state import load_run, save_run
 from npuface_toolkit.precision import autocasts
-from npuface_toolkit.run_state import load_run, save_run
 from npuface_toolkit.schedule import cosine
 
 _log = logging.getLogger("npuface.train")
