@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +27,7 @@ from npuface_runtime.renderer_manifest import RendererManifest
 
 AnyManifest = TypeVar("AnyManifest", bound=BundleManifest)
 _ALWAYS = ("npuface", "torch", "numpy")
+_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 @contextlib.contextmanager
@@ -40,10 +43,20 @@ def workspace(out: Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
             yield Path(folder)
     except OSError as error:
+        if not _is_of_disk(error, out.parent):
+            raise
         reason = error.strerror or str(error)
         raise UserError(
             f"cannot write the bundle {out}", reason, "check the disk's free space and permissions"
         ) from None
+
+
+def _is_of_disk(error: OSError, folder: Path) -> bool:
+    """Whether a disk is to blame, or a file below that folder or above it, and not one that is missing elsewhere."""
+    if error.errno in _OF_DISKS or not isinstance(error.filename, str | bytes):
+        return True
+    file, folder = Path(os.fsdecode(error.filename)).absolute(), folder.absolute()
+    return file.is_relative_to(folder) or folder.is_relative_to(file)
 
 
 def write_bundle(out: Path, folder: Path, manifest: AnyManifest, files: Mapping[str, Path]) -> AnyManifest:
@@ -119,6 +132,8 @@ def _pack(files: Mapping[str, Path], precision: str, packed: Path) -> dict[str, 
     for role, source in files.items():
         stem = stems.get(role, f"{role}-{sha256_of(source)[:8]}")
         path = packed / (stem + source.suffix)
+        if path.parent != packed:
+            raise ValueError(f"{role} would be packed as {path}")  # roles and precisions come from closed lists
         shutil.copyfile(source, path)
         infos[role] = FileInfo(path.name, sha256_of(path), path.stat().st_size)
     return infos

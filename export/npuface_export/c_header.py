@@ -11,6 +11,7 @@ import numpy as np
 from npuface_export.target import targets
 from npuface_runtime.errors import UserError
 from npuface_runtime.finish import finish_of
+from npuface_runtime.host_halves import HOST_HALVES
 from npuface_runtime.manifest import Manifest, TensorInfo
 
 _SOURCE = Path(__file__).parent / "c_source"
@@ -22,6 +23,8 @@ _TYPES = {
     "uint16": "uint16_t",
     "int32": "int32_t",
 }
+_CONFIDENCE_PARAMS = ("ideal_mass", "mass_power")
+"""What confidences are computed with, where the form has them."""
 _GRID, _CONFIDENCE = "grid.h", "confidence.h"
 _PARTS: dict[str, tuple[str, ...]] = {
     "coordinates": (),
@@ -55,7 +58,7 @@ def c_header(manifest: Manifest) -> str:
         )
     guard = "NPUFACE_" + re.sub(r"\W", "_", manifest.name).upper() + "_H"
     lines = [
-        f"/* {_comment(manifest.name)} for {_comment(manifest.target)}, {manifest.precision}, decode "
+        f"/* {_comment(manifest.name)} for {_comment(manifest.target)}, {_comment(manifest.precision)}, decode "
         f"{_comment(manifest.decode.form)}. Made by NPUFace; do not edit. */",
         f"/* Its tensors are those of {_comment(manifest.files['model'].path)}. */",
         f"#ifndef {guard}",
@@ -102,8 +105,10 @@ def _constants(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield f"CELL_SCALE_{axis}", _number(maps.scale[i])
         yield f"CELL_OFFSET_{axis}", _number(maps.offset[i])
     yield from _output_constants(manifest.outputs[0])
+    used = {*HOST_HALVES[manifest.decode.finish].params, *_CONFIDENCE_PARAMS}
     for name, value in sorted(manifest.decode.params.items()):
-        yield re.sub(r"\W", "_", name).upper(), _number(value)
+        if name in used:  # any other would be a name of somebody else's choice in the firmware
+            yield name.upper(), _number(value)
     if "mass_power" in manifest.decode.params:
         yield "HAS_MAXIMUM", "1"
     if manifest.decode.face_confidence is not None:

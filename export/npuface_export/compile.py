@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from npuface_export.target import Target, target_by_name
 from npuface_runtime.bundle_manifest import BundleManifest
 from npuface_runtime.errors import UserError
 from npuface_runtime.manifest import Manifest
-from npuface_runtime.preprocess import normalise
+from npuface_runtime.preprocess import normalised
 
 EMULATED_FACES = 24
 """Faces that go through a vendor's emulator, which takes from a tenth of a second to several for each."""
@@ -176,7 +177,7 @@ def compile_model(
         raise ValueError(f"{target.name} has no compiler")
     compiler = compiler_by_name(target.compiler)
     pictures = spread(faces.pictures, EMULATED_FACES) if compiler.emulates else []
-    entered = [normalise(picture, manifest) for picture in pictures]
+    entered = [_entering(manifest, target, picture) for picture in pictures]
     made = compiler.compile(files[target.compiles], target, folder, entered)
     stand_in = {role: files[role] for role in ("model", "weights") if role in files}
     manifest = replace(
@@ -187,6 +188,14 @@ def compile_model(
         coordinate_shift=_emulated_shift(made, manifest, stand_in, pictures, faces) or manifest.coordinate_shift,
     )
     return manifest, {**files, _DEVICE: made.artifact}
+
+
+def _entering(manifest: Manifest, target: Target, picture: Picture) -> NDArray[Any]:
+    """A picture as the file that the target compiles takes it: in float where that is the float model."""
+    info, how = manifest.input, manifest.preprocess
+    if target.compiles == "float":
+        info = replace(info, dtype="float32", scale=None, zero_point=None)
+    return normalised(picture, info, how.mean, how.std)
 
 
 def _emulated_shift(

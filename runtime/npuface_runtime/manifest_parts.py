@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 
-from npuface_runtime.bundle_manifest import FileInfo, TensorInfo
+from npuface_runtime.bundle_manifest import FILE_NAME, FileInfo, TensorInfo
 
 _DTYPE_RANGES: dict[str, tuple[int, int] | None] = {
     "float32": None,
@@ -22,17 +22,29 @@ MAX_SIDE = 4096
 """Pixels of a network's input along a side."""
 _MAX_ELEMENTS = 1 << 28
 """Far above any landmark network, and small enough to refuse before memory runs out."""
+_PRECISIONS = ("float32", "int8")
+_ROLES = ("model", "weights", "float", "float_weights", "device")
+"""Of files. These names and the precisions become names of files when a bundle is made of another."""
+
+
+def wrong_precision(precision: str) -> str | None:
+    """Why a precision is none that bundles have."""
+    return None if precision in _PRECISIONS else f"its precision is {precision!r}, not one of {', '.join(_PRECISIONS)}"
 
 
 def wrong_files(files: Mapping[str, FileInfo]) -> str | None:
     """Why a file would lie outside the bundle, or that there is no model; None if all is well, as in the others."""
-    for info in files.values():
+    for role, info in files.items():
+        if role not in _ROLES:
+            return f"it has a file for {role!r}, not for one of {', '.join(_ROLES)}"
         path = PurePosixPath(info.path)
         inside = path.parts and not path.is_absolute() and ".." not in path.parts
         if not inside or "\\" in info.path or "\0" in info.path or PureWindowsPath(info.path).anchor:
             return f"the file name {info.path!r} leaves the bundle"
         if any("\ud800" <= letter <= "\udfff" for letter in info.path):  # JSON has them, no file system does
             return f"the file name {info.path!r} is no text"
+        if path.as_posix().lower() == FILE_NAME:
+            return f"it names {info.path!r} as one of its files"
     return None if "model" in files else "it names no model file"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -128,3 +130,35 @@ def test_a_full_disk_leaves_nothing_half(replacing: bool, tmp_path: Path) -> Non
 
 def test_versions_are_those_installed() -> None:
     assert set(tool_versions(("onnx",))) == {"npuface", "numpy", "onnx", "torch"}
+
+
+def test_a_file_missing_elsewhere_is_not_taken_for_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), workspace(tmp_path / "bundle"):
+        open("/no/such/compiler")  # noqa: PTH123, SIM115
+    with pytest.raises(UserError, match="Check the disk"), workspace(tmp_path / "bundle") as folder:
+        (folder / "gone" / "model.onnx").write_text("")
+    with pytest.raises(UserError, match="No space left"), workspace(tmp_path / "bundle"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="Check the disk"), workspace(tmp_path / "file" / "bundle"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_old_manifest_that_names_itself_takes_nothing_away(tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+    write(out, "first")
+    raw = json.loads((out / "manifest.json").read_text())
+    raw["files"]["weights"] = {"path": "manifest.json", "sha256": "0" * 64, "bytes": 1}
+    (out / "manifest.json").write_text(json.dumps(raw))
+    written = write(out, "second")
+    assert Manifest.load(out) == written
+
+
+@pytest.mark.parametrize("precision", ["{}/by-precision", "../by-precision"])
+def test_no_name_of_a_manifest_leads_out_of_a_bundle(precision: str, tmp_path: Path) -> None:
+    """Names from closed lists alone become names of files, whoever made the manifest."""
+    manifest = replace(MANIFEST, precision=precision.format(tmp_path))
+    with pytest.raises(ValueError, match="would be packed as"):
+        write(tmp_path / "bundle", "first", manifest)
+    assert not list(tmp_path.iterdir())

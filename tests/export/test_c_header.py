@@ -206,3 +206,15 @@ def test_what_has_no_counterpart_in_c_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("npuface_export.c_header._PARTS", {})
     with pytest.raises(UserError, match="cannot write the decode 'coordinates' in C"):
         c_header(manifest_for("coordinates", {}))
+
+
+def test_nothing_in_a_manifest_becomes_code() -> None:
+    manifest = replace(
+        manifest_for("moments", GRID | CONFIDENCE | {"points": 1.0, "main": 2.0}),
+        precision="int8 */ int injected(void) { return 1; } /*",
+    )
+    text = c_header(manifest)
+    assert text.count("#define NPUFACE_POINTS ") == 1
+    assert "NPUFACE_MAIN" not in text
+    assert "injected" in text.splitlines()[0]
+    assert text.splitlines()[0].count("*/") == 1

@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tflite_models import DRAWN_SPEC, STRIDE, new_folder, quantized_model
 
 from npuface_export.bundle import bytes_out, workspace, write_bundle
-from npuface_export.compile import APART, cpu_refusals, oracle_refusal
+from npuface_export.compile import APART, _entering, cpu_refusals, oracle_refusal
 from npuface_export.decode import form_by_name
+from npuface_export.target import target_by_name
 from npuface_runtime.manifest import Decode, HeatmapInfo, Landmarks, Manifest, Preprocess
 from npuface_toolkit.cli import main
 from npuface_toolkit.cli.bundles import check_placement
@@ -154,3 +156,15 @@ def test_a_record_without_reasons_still_fails_the_command() -> None:
     manifest = replace(Manifest.load(bundle("float32")), placement=placement)
     assert cpu_refusals(manifest) == ["some SOFTMAX on the CPU: no reason given"]
     assert cpu_refusals(manifest, ["SOFTMAX"]) == []
+
+
+def test_a_compiler_of_the_float_model_is_given_floats() -> None:
+    """Where bytes enter the INT8 model, the float one, which a tool quantizes by itself, takes normalised floats."""
+    manifest = Manifest.load(bundle("int8"))
+    manifest = replace(manifest, preprocess=Preprocess((120.0,) * 3, (60.0,) * 3, 1.0))
+    picture = np.random.default_rng(0).uniform(0, 255, (*manifest.input_shape, 3)).astype(np.float32)
+    stored = _entering(manifest, target_by_name("ethos-u55-128"), picture)
+    assert stored.dtype == np.int8
+    entered = _entering(manifest, target_by_name("sony-imx500"), picture)
+    assert entered.dtype == np.float32
+    np.testing.assert_allclose(entered[0], (picture - 120) / 60, atol=1e-5)

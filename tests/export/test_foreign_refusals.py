@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from foreign_models import K, body, kornia, maps_only, run, saved
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from npuface_export.foreign import read as reading
 from npuface_export.foreign.channels import channels_named
@@ -253,3 +254,19 @@ def test_channels_are_named_like_slices(tmp_path: Path) -> None:
     graph = read_foreign(saved(maps_only(9, 14, 13), tmp_path)).graph
     assert channels_named(graph, "maps").count(graph) == K
     assert channels_named(graph, "maps[1:3]").count(graph) == 2
+
+
+def test_a_tensor_of_gigabytes_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    """A few hundred bytes can ask for any amount of memory."""
+    model = maps_only(9, 14, 13)
+    graph, output = model.graph, model.graph.output[0].name
+    many = numpy_helper.from_array(np.array([400_000_000], np.int64), "many")
+    graph.initializer.append(many)
+    one = helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0])
+    graph.node.append(helper.make_node("ConstantOfShape", ["many"], ["large"], value=one))
+    graph.node.append(helper.make_node("ReduceMax", ["large"], ["small"], keepdims=1))
+    graph.node.append(helper.make_node("Mul", [output, "small"], ["scaled"]))
+    graph.output[0].name = "scaled"
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert "'large' in it has the shape [400000000], over 268435456 numbers" in why_not(model, tmp_path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB

@@ -77,6 +77,7 @@ def _shifted(**more: object) -> Callable[[dict[str, Any]], None]:
     return _set("coordinate_shift", to={"mean_px": 0.1, "max_px": 0.5, "faces": 4, **more})
 
 
+FILE = {"path": "dots.onnx", "sha256": "0" * 64, "bytes": 1}
 BAD = [
     (_set("format", to="zip"), 'does not say "format": "npuface-bundle"'),
     (_set("version", to=1), "its version is 1, this runtime reads 4"),
@@ -96,6 +97,9 @@ BAD = [
     (_set("preprocess", "std", to=[1, 1, 0]), "three positive deviations"),
     (_set("preprocess", "mean", to=[1, 1]), "three means"),
     (_set("files", to={}), "it names no model file"),
+    (_set("precision", to="/tmp/by-precision"), "its precision is '/tmp/by-precision', not one of float32, int8"),
+    (_set("files", "/tmp/by-role", to=FILE), "it has a file for '/tmp/by-role', not for one of model, weights"),
+    (_set("files", "weights", to=FILE | {"path": "./Manifest.json"}), "it names './Manifest.json' as one of its files"),
     (_set("files", "model", "path", to="../dots.onnx"), "'../dots.onnx' leaves the bundle"),
     (_set("files", "model", "path", to="a/../../dots.onnx"), "leaves the bundle"),
     (_set("files", "model", "path", to="/etc/passwd"), "'/etc/passwd' leaves the bundle"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,10 @@ OLDEST, NEWEST = 8, 21
 MAX_BYTES = 1 << 30
 """Of the file and its external data; a face network has a hundredth of it."""
 _MAX_SIDE = 4096
+_MAX_ELEMENTS = 1 << 28
+"""Of one tensor; what a few hundred bytes can ask for with ConstantOfShape, Expand or Tile has no bound of its own."""
+_FOLDED = "256MB"
+"""Size of a tensor up to which what does not depend on the picture is computed beforehand."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +60,10 @@ def read_foreign(path: Path) -> ForeignModel:
     standard = without_vendor_operators(original)
     try:
         onnx.checker.check_model(standard)
+        _check_sizes(path, shape_inference.infer_shapes(standard, data_prop=True))
         with quiet_tools():
             # its optimiser is left out: it would fold the beta behind a convolution into that convolution
-            simple, same = simplify(standard, perform_optimization=False)
+            simple, same = simplify(standard, perform_optimization=False, tensor_size_threshold=_FOLDED)
         inferred = shape_inference.infer_shapes(simple, strict_mode=True)
     except (onnx.checker.ValidationError, shape_inference.InferenceError, RuntimeError, ValueError) as error:
         raise _damaged(path, reason_of(error)) from None
@@ -65,6 +71,7 @@ def read_foreign(path: Path) -> ForeignModel:
         raise _damaged(path, "computing its constants beforehand changes its result")
     _check_weights(path, inferred)
     _check_shapes(path, inferred)
+    _check_sizes(path, inferred)
     return ForeignModel(original, with_hard_activations(graph_of(inferred)), input_shape, is_nchw)
 
 
@@ -162,6 +169,15 @@ def _check_weights(path: Path, model: onnx.ModelProto) -> None:
         if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
             bad = "NaN" if np.isnan(array).any() else "infinite"
             raise UserError(f"cannot use {path}", f"a weight in {tensor.name!r} is {bad}", "train or export it again")
+
+
+def _check_sizes(path: Path, model: onnx.ModelProto) -> None:
+    """Refuse a tensor that would take gigabytes, before anything is computed."""
+    for value in model.graph.value_info:
+        shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        if math.prod(shape) > _MAX_ELEMENTS:
+            why = f"{value.name!r} in it has the shape {shape}, over {_MAX_ELEMENTS} numbers"
+            raise UserError(f"cannot use {path}", why, "give a face landmark network")
 
 
 def _check_shapes(path: Path, model: onnx.ModelProto) -> None:
