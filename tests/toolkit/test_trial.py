@@ -242,6 +242,17 @@ def test_the_trial_of_teachers_differs_in_the_teacher_alone() -> None:
     load_student(read_trial(find_trial("teacher")).variants["alone"].config.start)
 
 
+def test_a_teacher_alone_speaks_of_the_other_faces_in_the_trial_of_fine_tuning() -> None:
+    trial = read_trial(find_trial("fine-tune"))
+    configs = {name: variant.config for name, variant in trial.variants.items()}
+    assert {name: config.distillation.active for name, config in configs.items()} == {"taught": True, "alone": False}
+    same = [replace(config, distillation=Distillation()) for config in configs.values()]
+    assert same == [same[0]] * 2
+    assert {config.network_labels for config in configs.values()} == {0.0}
+    assert len(trial.seeds) >= 3
+    load_student(configs["alone"].start)
+
+
 def test_the_teacher_of_the_command_teaches_those_that_name_none(tiny: Path) -> None:
     tiny.write_text(TINY.replace("[variants.first]", '[variants.first]\ndistillation = { teacher = "own" }'))
     variants = read_trial(tiny, "given").variants

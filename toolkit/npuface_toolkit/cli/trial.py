@@ -18,7 +18,9 @@ def register(app: typer.Typer) -> None:
 
 
 def trial(
-    question: Annotated[str, typer.Argument(help="A TOML file, or a shipped trial: decode, distillation, teacher.")],
+    question: Annotated[
+        str, typer.Argument(help="A TOML file, or a shipped trial: decode, distillation, fine-tune, teacher.")
+    ],
     data: DataOption,
     out: Annotated[
         Path, typer.Option("--out", help="Folder of checkpoints and results; a killed trial goes on there.")
