@@ -19,12 +19,13 @@ from npuface_benchmarks.candidate import Candidate, load_candidates
 from npuface_benchmarks.energy import EnergyMeter
 from npuface_benchmarks.machine import describe_machine, usable_cores
 from npuface_benchmarks.memory import memory_of
-from npuface_benchmarks.number_kinds import EMULATED, MEASURED, WHAT_NUMBERS_ARE
+from npuface_benchmarks.number_kinds import EMULATED, MEASURED, STANDING_IN, WHAT_NUMBERS_ARE
 from npuface_benchmarks.peer_timing import OpenPeer, PeerNetwork, peer_variant
 from npuface_benchmarks.record import BundleResult, PeerResult, PeerTiming, Record, Spread, Timing
 from npuface_benchmarks.timing import Rounds, Stopwatch, interleave, ratio_of_medians, spread
 from npuface_benchmarks.variants import Points, Variant, coordinates_variant, heatmaps_variant
 from npuface_export.converters import ModelFiles
+from npuface_export.target import Target
 from npuface_runtime.bundle import open_bundle
 from npuface_runtime.detectors import open_detector
 from npuface_runtime.detectors.detector import Box
@@ -89,8 +90,8 @@ def bench(
     """Measure bundles on the surest face of a picture.
 
     A bundle whose engine is what its target runs is timed both ways, and all that share an engine take turns in
-    one run. On a bundle for an NPU the engine is an emulator: it gives landmarks, its time is no latency and is
-    not taken, and what the vendor's compiler estimated stands in the record.
+    one run. On a bundle for an NPU or another device the engine stands in for it: it gives landmarks, its time is no
+    latency and is not taken, and what a vendor's compiler estimated stands in the record.
 
     Args:
         bundles: folders made by npuface export, quantize or compile.
@@ -111,7 +112,7 @@ def bench(
     scene = _find_face(as_rgb(picture), detector, runs, warmup)
     with TemporaryDirectory(prefix="npuface-bench-") as scratch:
         subjects = [_cut(c, Path(scratch) / str(i), scene, beta) for i, c in enumerate(candidates)]
-        timed = [s for s in subjects if not s.candidate.target.is_npu]
+        timed = [s for s in subjects if s.candidate.target.runs_on_host]
         meter = EnergyMeter()
         timings, peer_timings = _time_all(timed, peers, scene, usable, Rounds(runs, warmup, meter))
         results = [_result(subject, timings.get(subject.candidate.label, ())) for subject in subjects]
@@ -254,7 +255,7 @@ def _result(subject: _Subject, timings: tuple[Timing, ...]) -> BundleResult:
         name=manifest.name,
         target=target.name,
         target_title=target.title,
-        kind=EMULATED if target.is_npu else MEASURED,
+        kind=_kind(target),
         engine=engine,
         precision=manifest.precision,
         decode=manifest.decode.form,
@@ -277,6 +278,13 @@ def _result(subject: _Subject, timings: tuple[Timing, ...]) -> BundleResult:
         timings=timings,
         memory=memory_of(candidate.folder) if timings else None,
     )
+
+
+def _kind(target: Target) -> str:
+    """What landmarks and times are that the engine here gives for a target."""
+    if target.runs_on_host:
+        return MEASURED
+    return EMULATED if target.is_npu else STANDING_IN
 
 
 def _bytes(tensors: Sequence[TensorInfo]) -> int:

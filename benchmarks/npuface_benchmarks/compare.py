@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from npuface_benchmarks.machine import describe_machine
-from npuface_benchmarks.record import Machine, Record, Spread
+from npuface_benchmarks.record import Accuracy, Machine, Record, Spread
 from npuface_benchmarks.tables import Column, Group, Table, number
 from npuface_runtime.errors import UserError
 
@@ -46,7 +46,8 @@ def compare(old: Record, new: Record, tolerance: float = TIME_TOLERANCE, other_m
     """Every figure that both records have.
 
     A time is worse where its median grew by more than the tolerance and the quartiles of the two are apart: on a
-    machine with other work to do, the one without the other is its mood.
+    machine with other work to do, the one without the other is its mood. NME counts on the same faces alone (see
+    why_no_nme).
 
     Args:
         tolerance: of times, as a share.
@@ -61,6 +62,21 @@ def compare(old: Record, new: Record, tolerance: float = TIME_TOLERANCE, other_m
         why = "no bundle, engine and number of threads is in both"
         raise UserError("cannot compare with the earlier record", why, "measure the same bundles")
     return changes
+
+
+def why_no_nme(old: Record, new: Record) -> str | None:
+    """Why the NME of two records does not compare, in a sentence; None where it does, or neither has any."""
+    if old.accuracy is None and new.accuracy is None:
+        return None
+    before, now = _faces_of(old.accuracy), _faces_of(new.accuracy)
+    return None if before == now else f"NME is not compared: it was measured on {before}, now on {now}"
+
+
+def _faces_of(accuracy: Accuracy | None) -> str:
+    """What an NME was measured on: another list is other faces, though there be as many."""
+    if accuracy is None:
+        return "no labelled faces"
+    return f"{accuracy.faces} faces of {accuracy.data}, {accuracy.points} points"
 
 
 def check_machine(old: Record, other_machine: bool) -> None:
@@ -112,9 +128,7 @@ def _shifts(old: Record, new: Record) -> Iterator[Change]:
 
 
 def _accuracy(old: Record, new: Record) -> Iterator[Change]:
-    if old.accuracy is None or new.accuracy is None:
-        return
-    if (old.accuracy.faces, old.accuracy.points) != (new.accuracy.faces, new.accuracy.points):
+    if old.accuracy is None or new.accuracy is None or why_no_nme(old, new) is not None:
         return
     for label in old.accuracy.nme.keys() & new.accuracy.nme.keys():
         then, now = old.accuracy.nme[label], new.accuracy.nme[label]

@@ -1,13 +1,41 @@
-"""Softargmax on the CPU, in numpy: what a camera does today with the heatmaps that its NPU hands it."""
+"""The decode on the CPU, in numpy: what a camera does today with the heatmaps that its NPU hands it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from npuface_runtime.manifest import TensorInfo
+from npuface_runtime.finish import finish_decode
+from npuface_runtime.manifest import Manifest, TensorInfo
+
+_HALVES = {"heatmap-offset": "heatmap-offset", "simcc": "classifiers"}
+"""By what a network draws (HeatmapInfo.kind): the host half that decodes all of it. Heatmaps have SoftArgmax."""
+
+
+def cpu_decode(manifest: Manifest, info: TensorInfo, beta: float) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
+    """The decode of a network that ends at its heatmaps, by their kind.
+
+    Heatmaps with offsets give the highest cell and the offset there, classifiers the softmax of each.
+
+    Args:
+        manifest: of the bundle.
+        info: what leaves the shortened network (see ModelFiles.heatmap).
+        beta: inverse temperature of the softmax, for real values.
+
+    Returns:
+        What takes that tensor as it left the network, and gives points [K, 2] (x, y) in pixels of the network input.
+    """
+    maps = manifest.heatmap
+    if maps.kind == "heatmaps":
+        softargmax = SoftArgmax(info, (manifest.landmarks.points, maps.height, maps.width), beta)
+        return lambda stored: maps.to_pixels(softargmax(stored))
+    decode = replace(manifest.decode, finish=_HALVES[maps.kind], params={"beta": beta})
+    shortened = replace(manifest, outputs=(info,), decode=decode)
+    return lambda stored: finish_decode(shortened, [stored])[0]
 
 
 class SoftArgmax:

@@ -110,11 +110,10 @@ def _quantized(
 ) -> ModelFiles | str:
     """The INT8 model, its moments in 16 bits where the form has any; or why there is none."""
     converter, decode = converter_by_name(name), form.build(spec).eval()
-    has_moments = any(part.rpartition(".")[2] == "moments" for part, _ in decode.named_modules())
     (folder / "int8").mkdir(parents=True)
     try:
         model = converter.convert(network.eval(), decode, shape, folder)
-        recipe = Recipe(decode="int16" if has_moments else "int8")
+        recipe = Recipe(decode="int16" if form.has_moments else "int8")
         return converter.quantizer(model, [picture]).write(recipe, folder / "int8")
     except UserError as error:
         return error.why

@@ -65,7 +65,6 @@ def litert_points(
 def _outputs(form: DecodeForm, spec: HeatmapSpec, calibration: Tensor, maps: Tensor) -> NDArray[np.float32]:
     """[N, ...] as real numbers, channels first; the values of a map of all landmarks fill a picture."""
     converter, decode = converter_by_name("litert"), form.build(spec).eval()
-    has_moments = any(name.rpartition(".")[2] == "moments" for name, _ in decode.named_modules())
     width = spec.input_shape[-1]
     rows = math.prod(spec.input_shape) // (_CHANNELS * width)
     with tempfile.TemporaryDirectory() as name:
@@ -74,7 +73,7 @@ def _outputs(form: DecodeForm, spec: HeatmapSpec, calibration: Tensor, maps: Ten
         folder.mkdir()
         source = converter.convert(_Unfolded(spec.input_shape), decode, (rows, width), exact)
         quantizer = converter.quantizer(source, [_folded(one, rows, width) for one in calibration])
-        model = quantizer.write(Recipe(decode="int16" if has_moments else "int8"), folder)
+        model = quantizer.write(Recipe(decode="int16" if form.has_moments else "int8"), folder)
         with open_session(converter.engine, model.files, 1) as session:
             outputs = [session.run(_stored(_folded(one, rows, width), model.input))[0] for one in maps]
     return np.stack([dequantize(output, model.outputs[0])[0].transpose(2, 0, 1) for output in outputs])

@@ -13,6 +13,8 @@ _ROOT = Path("/sys/class/powercap")
 class EnergyMeter:
     """The counters of all processor packages, which include what everything else on them used.
 
+    A counter of the whole platform (psys) stands beside them and has them in it, so it does not count.
+
     Attributes:
         reason: why there is nothing to read; None where there is.
     """
@@ -23,14 +25,15 @@ class EnergyMeter:
         zones = sorted(root.glob("intel-rapl:*")) if root.is_dir() else []
         for zone in (zone for zone in zones if zone.name.count(":") == 1):  # parts of a package have two
             try:
-                int((zone / "energy_uj").read_text())
-                self._counters.append((zone / "energy_uj", int((zone / "max_energy_range_uj").read_text())))
+                if (zone / "name").read_text().startswith("package-"):
+                    int((zone / "energy_uj").read_text())
+                    self._counters.append((zone / "energy_uj", int((zone / "max_energy_range_uj").read_text())))
             except (OSError, ValueError) as error:
-                self.reason = f"{zone / 'energy_uj'} cannot be read ({error})"
+                self.reason = f"{zone} cannot be read ({error})"
         if self._counters:
             self.reason = None
         elif self.reason is None:
-            self.reason = f"there is no energy counter under {root}"
+            self.reason = f"there is no energy counter of a processor package under {root}"
 
     def millijoules(self, work: Callable[[], object], times: int) -> float | None:
         """Energy of one of so many runs of `work`; None where there is no counter."""

@@ -1,4 +1,6 @@
-"""What kind of number each figure of a benchmark is: measured here, emulated, or a vendor compiler's estimate."""
+"""What kind of number each figure of a benchmark is: measured here, emulated, of a stand-in, or a vendor compiler's
+estimate.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from collections.abc import Mapping
 
 MEASURED = "measured here"
 EMULATED = "emulated"
+STANDING_IN = "standing in"
 ESTIMATED = "compiler estimate"
 
 WHAT_NUMBERS_ARE: Mapping[str, str] = {
@@ -16,6 +19,8 @@ WHAT_NUMBERS_ARE: Mapping[str, str] = {
     "the labelled faces, each cropped around its true points; over the points that all of the rows give",
     "transfer": f"{MEASURED}: one copy of what leaves the network into the application's own memory. It stands for the "
     "way out of an NPU, whose cost depends on the device's memory",
+    "CPU softargmax": "numpy on what leaves the network ending at its heatmaps. A network that draws offsets beside "
+    "them is decoded by the highest cell and its offset instead, one with classifiers by the softmax of each",
     "ratio": f"{MEASURED}: median time with heatmaps and softargmax in numpy over median time with coordinates; over "
     "1 means that coordinates are faster",
     "bytes": "exact: what leaves the network for one face, by the model's own tensors",
@@ -25,8 +30,10 @@ WHAT_NUMBERS_ARE: Mapping[str, str] = {
     "CPU operators": f"{ESTIMATED}: the operators that the vendor's compiler left to the CPU",
     "NPU landmarks": f"{EMULATED}: an NPU's model runs on a CPU engine, which says where its landmarks lie and nothing "
     "about its speed",
+    "landmarks of a stand-in": f"{STANDING_IN}: a model for another device than a CPU, such as a GPU, runs on a CPU "
+    "engine, which says where about its landmarks lie and nothing about its speed; what runs where is not known",
     "coordinate shift": "measured when the bundle was quantized: how far INT8 moves the landmarks against float on "
-    "real faces, in heatmap pixels; on an NPU's model it is emulated",
+    "real faces, in heatmap pixels; on an NPU's model it is emulated, on one for another device a CPU engine's",
     "difference to CPU softargmax": f"{MEASURED}: how far apart the landmarks of the two ways lie on this one picture, "
     "in heatmap pixels. Decode forms weigh the cells of a map differently, and softargmax draws a landmark towards the "
     "middle of its map, the more the lower its beta times the map's peak",

@@ -79,7 +79,7 @@ class Timing:
     Attributes:
         threads: of the engine.
         coordinates: the bundle as it is.
-        heatmaps: the same network ending at its heatmaps, and softargmax in numpy.
+        heatmaps: the same network ending at its heatmaps, and softargmax in numpy (see cpu_decode).
         ratio: median total of `heatmaps` over that of `coordinates`.
     """
 
@@ -148,8 +148,8 @@ class BundleResult:
         label: tells it from the other bundles: its folder's name, or as much of its path as that takes.
         name: of the network.
         target, target_title: what it was built for.
-        kind: MEASURED where the engine is what the target runs; EMULATED where it stands in for an NPU, and
-            then there is no timing.
+        kind: MEASURED where the engine is what the target runs. EMULATED where it stands in for an NPU and STANDING_IN
+            where for another device, such as a GPU: then there is no timing.
         engine: what ran it here.
         precision: float32 or int8.
         decode: the form.
@@ -163,8 +163,8 @@ class BundleResult:
         difference: {"mean_px", "max_px"}: between the landmarks of the two ways on this picture, in heatmap pixels.
         placement, parity, coordinate_shift, estimate: from the manifest.
         tools: versions of what made it.
-        timings: by number of threads; empty where emulated.
-        memory: of a process of its own, one thread; None where emulated, or where the system does not tell.
+        timings: by number of threads; empty where nothing was measured.
+        memory: of a process of its own, one thread; None where nothing was measured, or the system does not tell.
     """
 
     label: str

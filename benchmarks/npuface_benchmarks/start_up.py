@@ -61,7 +61,8 @@ class StartUp:
         engine: of the bundle.
         wheel_bytes: of the whole wheel, the toolkit included.
         runtime_bytes: of the runtime's own files once installed.
-        installed_bytes: of the environment's packages: the runtime, numpy, the engine and what it brings.
+        installed_bytes: of all in the environment's site-packages: the whole wheel, numpy, the engine and what they
+            bring.
         import_s: of `import npuface_runtime`.
         first_result_s: from the start of the process to the landmarks of the first frame.
         next_s: of the second frame.
@@ -162,7 +163,10 @@ def as_markdown(found: StartUp) -> str:
     rows = [
         ("wheel", f"{found.wheel_bytes / 1024:,.0f} KiB"),
         ("runtime, installed", f"{found.runtime_bytes / 1024:,.0f} KiB"),
-        (f"with numpy and {found.engine}, installed", f"{found.installed_bytes / 2**20:,.0f} MiB"),
+        (
+            f"everything installed: the wheel, numpy, {found.engine} and what they bring",
+            f"{found.installed_bytes / 2**20:,.0f} MiB",
+        ),
         ("import", f"{found.import_s:.2f} s"),
         ("first result after the process's start", f"{found.first_result_s:.2f} s"),
         ("next frame", f"{found.next_s * 1000:.0f} ms"),

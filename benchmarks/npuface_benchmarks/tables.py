@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from npuface_benchmarks.number_kinds import EMULATED, STANDING_IN
 from npuface_benchmarks.record import BundleResult, Estimate, Record, VariantTiming
 
 NONE = "–"
@@ -48,8 +49,8 @@ _SHIFT = Column("INT8 shift, mean / max px")
 
 
 def npu_results(record: Record) -> list[BundleResult]:
-    """The bundles for NPUs: those that were not timed here."""
-    return [result for result in record.results if not result.timings]
+    """The bundles for NPUs, which were not timed here."""
+    return [result for result in record.results if result.kind == EMULATED]
 
 
 def chief_result(record: Record) -> BundleResult:
@@ -58,10 +59,12 @@ def chief_result(record: Record) -> BundleResult:
 
 
 def answer_tables(record: Record) -> list[Table]:
-    """What a benchmark has to say: of bundles for NPUs, and of those timed here, where there are such."""
+    """What a benchmark has to say of bundles for NPUs, of those for other devices, and of those timed here."""
     tables = []
     if npus := npu_results(record):
         tables.append(_npu_table(npus))
+    if others := [result for result in record.results if result.kind == STANDING_IN]:
+        tables.append(_stand_in_table(others))
     if cpus := [result for result in record.results if result.timings]:
         tables.append(_cpu_table(cpus))
     return tables
@@ -81,6 +84,13 @@ def _npu_table(results: Sequence[BundleResult]) -> Table:
         cells = (*_subject(result), _cpu_operators(result), *_bytes(result), *_cost(result.estimate), _shift(result))
         groups.append(Group(cells))
     return Table("On the NPU: the vendor compiler's estimate, INT8 shift emulated", columns, tuple(groups))
+
+
+def _stand_in_table(results: Sequence[BundleResult]) -> Table:
+    """For another device than a CPU, without a compiler to estimate anything."""
+    columns = (*_SUBJECT, Column("Ran here on", False), *_BYTES, _SHIFT)
+    groups = tuple(Group((*_subject(one), one.engine, *_bytes(one), _shift(one))) for one in results)
+    return Table("For another device: a CPU stands in, so nothing is timed; INT8 shift on the CPU", columns, groups)
 
 
 def _cpu_table(results: Sequence[BundleResult]) -> Table:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from npuface_benchmarks.cpu_decode import SoftArgmax
+from npuface_benchmarks.cpu_decode import cpu_decode
 from npuface_benchmarks.timing import Stopwatch
 from npuface_runtime.engines import Session
 from npuface_runtime.finish import finish_decode
@@ -44,10 +44,9 @@ def coordinates_variant(manifest: Manifest, session: Session, frame: NDArray[np.
 def heatmaps_variant(
     manifest: Manifest, heatmaps: TensorInfo, session: Session, frame: NDArray[np.uint8], crop: Crop, beta: float
 ) -> Variant:
-    """The same network ending at its heatmaps (`session`), those copied out, softargmax in numpy."""
-    maps = manifest.heatmap
+    """The same network ending at its heatmaps (`session`), those copied out, the decode in numpy."""
     received = np.empty(heatmaps.shape, heatmaps.dtype)
-    decode = SoftArgmax(heatmaps, (manifest.landmarks.points, maps.height, maps.width), beta)
+    decode = cpu_decode(manifest, heatmaps, beta)
 
     def run(watch: Stopwatch) -> Points:
         picture = prepare(frame, crop, manifest)
@@ -56,7 +55,7 @@ def heatmaps_variant(
         watch.lap("network")
         np.copyto(received, outputs[0])
         watch.lap("transfer")
-        points = maps.to_pixels(decode(received))
+        points = decode(received)
         watch.lap("decode")
         landmarks = crop.to_frame(points, manifest.input_shape)
         watch.lap("map")

@@ -13,6 +13,7 @@ from torch import Tensor
 from npuface_export.converters import target_recipe
 from npuface_export.decode import FORMS, DecodeForm, HeatmapSpec, form_by_name
 from npuface_export.decode.finished import finished_cells
+from npuface_export.decode.form import moments_of
 from npuface_export.decode.simulate import eight_bits, int8_output
 from npuface_export.network import Network
 from npuface_export.target import Target
@@ -38,11 +39,11 @@ class Moved:
 
     Attributes:
         float_px: its float points against the decode that the network was trained with.
-        int8_px: its points in INT8, simulated, against its float points.
+        int8_px: its points in INT8, simulated, against its float points; None where the target runs no INT8.
     """
 
     float_px: float
-    int8_px: float
+    int8_px: float | None
 
     def refuses(self, budget: float) -> str | None:
         """Why this is over the budget; None if it is not."""
@@ -51,14 +52,15 @@ class Moved:
                 f"it moves the landmarks by {self.float_px:.2g} heatmap px against the decode that the network was "
                 f"trained with, over {budget:g}"
             )
-        if not self.int8_px <= budget:
+        if self.int8_px is not None and not self.int8_px <= budget:
             return f"8 bits move its landmarks by {self.int8_px:.2g} heatmap px (simulated), over {budget:g}"
         return None
 
     @property
     def worst(self) -> float:
-        """The larger of both; infinite where one is no number."""
-        return max(math.inf if math.isnan(px) else px for px in (self.float_px, self.int8_px))
+        """The largest of what there is; infinite where one is no number."""
+        figures = (self.float_px, 0.0 if self.int8_px is None else self.int8_px)
+        return max(math.inf if math.isnan(px) else px for px in figures)
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ class Choice:
 
     Attributes:
         form: the one that was taken.
-        refused: cheaper ones that were not, each {"form", "reason"}, cheapest first.
+        refused: ones that were not, each {"form", "reason"}: those that cannot decode such heatmaps at all, then the
+            cheaper ones, cheapest first.
         moved: what the form does to the landmarks.
         warning: why it would not have been taken, had it not been asked for; None where it would.
     """
@@ -98,7 +101,7 @@ def choose_form(
         return _forced(form_by_name(forced), network, target, heatmaps, budget)
     moved: dict[str, Moved] = {}
     for limit in (PREFERRED * budget, budget):
-        refused: list[dict[str, str]] = []
+        refused = unfit(spec)
         for form in by_cost(target, spec):
             reason = target.refuses_form(form, spec)
             if reason is None:
@@ -136,8 +139,14 @@ def _forced(form: DecodeForm, network: Network, target: Target, heatmaps: Tensor
 
 def by_cost(target: Target, spec: HeatmapSpec) -> list[DecodeForm]:
     """The forms that decode what the network draws, the cheapest on the target first; equals by name."""
-    forms = (FORMS[name] for name in sorted(FORMS) if spec.kind in FORMS[name].kinds)
+    forms = (FORMS[name] for name in sorted(FORMS) if not FORMS[name].refuses(spec))
     return sorted(forms, key=lambda form: cost_of(form, target, spec))
+
+
+def unfit(spec: HeatmapSpec) -> list[dict[str, str]]:
+    """The forms of the kind that cannot decode heatmaps of this size, each {"form", "reason"}, by name."""
+    of_kind = (FORMS[name] for name in sorted(FORMS) if spec.kind in FORMS[name].kinds)
+    return [{"form": form.name, "reason": reason} for form in of_kind if (reason := form.refuses(spec))]
 
 
 def cost_of(form: DecodeForm, target: Target, spec: HeatmapSpec) -> float:
@@ -150,8 +159,7 @@ def form_bytes_out(form: DecodeForm, spec: HeatmapSpec) -> int:
     with torch.device("meta"):
         module = form.build(spec)
         values = int(module(torch.empty(spec.input_shape)).numel())
-    is_wide = any(name.rpartition(".")[2] == "moments" for name, _ in module.named_modules())
-    return values * (2 if is_wide else 1)
+    return values * (2 if moments_of(module) else 1)
 
 
 def measure(form: DecodeForm, network: Network, target: Target, heatmaps: Tensor) -> Moved:
@@ -159,19 +167,23 @@ def measure(form: DecodeForm, network: Network, target: Target, heatmaps: Tensor
     spec = network.spec
     clear = _clear(heatmaps, network)
     with torch.no_grad():
-        points = form.points(heatmaps, spec)
+        exact = form.points(heatmaps, spec).numpy()
         own = own_points(network, heatmaps).numpy()
-        decode = target_recipe(target).decode
+    int8_px = None
+    if "int8" in target.precisions:
+        int8_px = _distance(_int8_points(form, spec, target, heatmaps), exact, clear)
+    return Moved(float_px=_distance(exact, own, clear), int8_px=int8_px)
+
+
+def _int8_points(form: DecodeForm, spec: HeatmapSpec, target: Target, heatmaps: Tensor) -> NDArray[np.floating]:
+    """Points [N, K, 2] in cells as a form gives them in INT8, simulated with the decode in the target's type."""
+    decode = target_recipe(target, form).decode
+    with torch.no_grad():
         if decode.startswith("float"):
             rounded = form.build(spec).eval()(eight_bits(heatmaps))
         else:
             rounded = int8_output(form, spec, heatmaps, wide=decode == "int16")
-    exact = points.numpy()
-    cells, _ = finished_cells(form, spec, rounded.numpy())
-    return Moved(
-        float_px=_distance(exact, own, clear),
-        int8_px=_distance(cells, exact, clear),
-    )
+    return finished_cells(form, spec, rounded.numpy())[0]
 
 
 def own_points(network: Network, heatmaps: Tensor) -> Tensor:

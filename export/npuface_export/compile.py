@@ -102,9 +102,10 @@ def _retargeted(manifest: Manifest, target: Target | None) -> Target:
         return own
     maps = manifest.heatmap
     spec = HeatmapSpec(manifest.landmarks.points, maps.height, maps.width, kind=maps.kind)
-    why = target.refuses_form(form_by_name(manifest.decode.form), spec)
-    decode = (manifest.recipe or {}).get("decode", target_recipe(own).decode)
-    if (target.converter, target.compiles, target_recipe(target).decode) != (own.converter, own.compiles, decode):
+    form = form_by_name(manifest.decode.form)
+    why = target.refuses_form(form, spec)
+    decode = (manifest.recipe or {}).get("decode", target_recipe(own, form).decode)
+    if (target.converter, target.compiles, target_recipe(target, form).decode) != (own.converter, own.compiles, decode):
         why = f"{own.name} and {target.name} take different model files"
     elif manifest.precision == "int8" and "int8" not in target.precisions:
         why = f"{target.name} does not run INT8"

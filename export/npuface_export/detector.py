@@ -81,7 +81,7 @@ def export_detector(network: DetectorNetwork, target: Target, out: Path) -> Dete
             network.std,
             network.maps,
             network.min_score,
-            placement=None if target.is_npu else cpu_placement(model),
+            placement=cpu_placement(model) if target.runs_on_host else None,
             tools=tool_versions(converter.tools),
             device=target.device,
         )
@@ -140,7 +140,7 @@ def quantize_detector(bundle: Path, calibration: Path, out: Path | None = None) 
             recipe=asdict(recipe) | {"calibration": frames.as_json()},
             box_shift=_shift(exact, source, int8, made, frames),
             tools=tool_versions(converter.tools),
-            placement=None if target.is_npu else cpu_placement(made),
+            placement=cpu_placement(made) if target.runs_on_host else None,
         )
         files = {**made.files, **{FLOAT_ROLES[role]: path for role, path in source.files.items()}}
         int8, files = compiled(int8, target, files, folder)

@@ -92,7 +92,7 @@ def _manifest(
             choice.warning,
             {"budget_px": budget, "float_px": choice.moved.float_px, "int8_px": choice.moved.int8_px},
         ),
-        placement=None if target.is_npu else cpu_placement(model),
+        placement=cpu_placement(model) if target.runs_on_host else None,
         origin=network.origin,
         device=target.device,
     )

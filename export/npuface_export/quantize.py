@@ -13,6 +13,7 @@ from npuface_export.calibrated import FLOAT_ROLES, Calibrated, Quantized, calibr
 from npuface_export.calibration import CalibrationFaces, corners, coverage
 from npuface_export.compile import Faces, check_compiler, compile_model
 from npuface_export.converters import Recipe, target_recipe
+from npuface_export.decode import form_by_name
 from npuface_export.search import Budget, Found, search_recipe
 from npuface_export.shift import coordinate_shift
 from npuface_export.target import target_by_name
@@ -54,7 +55,7 @@ def quantize_bundle(
     out = out or bundle
     with workspace(out) as folder:
         source = calibrated(bundle, calibration)
-        recipe, found = recipe or target_recipe(target), None
+        recipe, found = recipe or target_recipe(target, form_by_name(source.exact.decode.form)), None
         if budget is not None:
             found = search_recipe(source, recipe, budget(source), folder)
             recipe = found.recipe
@@ -66,13 +67,12 @@ def quantize_bundle(
             recipe=_recipe_record(recipe, source, found, made.model.left_in_float),
             coordinate_shift=_host_shift(made, faces),
             tools=tool_versions(source.converter.tools),
+            placement=cpu_placement(made.model) if target.runs_on_host else None,
         )
         files = {**made.model.files, **{FLOAT_ROLES[role]: path for role, path in source.source.files.items()}}
         if target.compiler is not None:
             manifest, files = compile_model(manifest, target, files, folder, faces)
             manifest = _judged_by_emulator(manifest, found)
-        elif not target.is_npu:
-            manifest = replace(manifest, placement=cpu_placement(made.model))
         return write_bundle(out, folder, manifest, files)
 
 

@@ -78,7 +78,7 @@ def export_renderer(network: RendererNetwork, target: Target, out: Path) -> Rend
             model.input,
             model.outputs,
             record,
-            placement=None if target.is_npu else cpu_placement(model),
+            placement=cpu_placement(model) if target.runs_on_host else None,
             tools=tool_versions(converter.tools),
             device=target.device,
         )
@@ -144,7 +144,7 @@ def quantize_renderer(bundle: Path, out: Path | None = None, recipe: Recipe | No
             recipe=asdict(chosen) | {"calibration": {"poses": len(calibrating)}},
             fidelity=_fidelity(_pictures(exact, source, measured), _pictures(int8, made, measured)),
             tools=tool_versions(converter.tools),
-            placement=None if target.is_npu else cpu_placement(made),
+            placement=cpu_placement(made) if target.runs_on_host else None,
         )
         files = {**made.files, **{FLOAT_ROLES[role]: path for role, path in source.files.items()}}
         int8, files = compiled(int8, target, files, folder)

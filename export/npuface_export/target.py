@@ -100,7 +100,7 @@ class Target:
         compiles: which model of a bundle the compiler takes: "model", or "float" where it quantizes by itself.
         compiler_options: handed to the compiler.
         precisions: what can run there, of "float32", "float16" and "int8".
-        is_npu: False for a CPU engine.
+        is_npu: False for a CPU or GPU engine.
         operators: by ONNX name; None means that the engine runs every ONNX operator we emit.
         operators_from: whose list that is, where targets of a family share it.
         decode_type: of the decode where it runs best there (see Recipe.decode); the converter's own choice without it.
@@ -130,6 +130,11 @@ class Target:
     note: str | None = None
     cost: Cost = field(default_factory=Cost)
 
+    @property
+    def runs_on_host(self) -> bool:
+        """Whether the engine on a host is what runs its bundles, not a stand-in for an NPU or another device."""
+        return not self.is_npu and self.device is None
+
     def refuses(self, need: Need) -> str | None:
         """Why the target cannot run what a form needs; None if it can."""
         if self.operators is None:
@@ -141,10 +146,8 @@ class Target:
 
     def refuses_form(self, form: DecodeForm, spec: HeatmapSpec) -> str | None:
         """Why the target cannot run a decode form; None if it can."""
-        if spec.kind not in form.kinds:
-            return f"it decodes {' and '.join(form.kinds)}, not {spec.kind}"
         reasons = (self.refuses(need) for need in form.needs(spec))
-        return next((reason for reason in reasons if reason), None)
+        return form.refuses(spec) or next((reason for reason in reasons if reason), None)
 
 
 def _target(name: str, table: Mapping[str, Any]) -> Target:

@@ -90,7 +90,7 @@ class Decode:
         refused: forms that were not taken, each {"form", "reason"}.
         warning: why the form would not have been taken, had it not been asked for; None where it would.
         moved: {"budget_px", "float_px", "int8_px"}: by how much the form moves landmarks on average, in heatmap cells,
-            against the decode that the network was trained with and by 8 bits, simulated.
+            against the decode that the network was trained with and by 8 bits, simulated (None where there are none).
         face_confidence: mean confidence of the landmarks of a clear face, in float: the scale on which that of another
             face is read. None where the form has no confidence.
     """
@@ -101,7 +101,7 @@ class Decode:
     bytes_out: int
     refused: tuple[Mapping[str, str], ...] = ()
     warning: str | None = None
-    moved: Mapping[str, float] | None = None
+    moved: Mapping[str, float | None] | None = None
     face_confidence: float | None = None
 
 

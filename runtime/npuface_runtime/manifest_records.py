@@ -82,7 +82,7 @@ class _Shift:
 class _Moved:
     budget_px: float
     float_px: float
-    int8_px: float
+    int8_px: float | None
 
 
 @dataclass(frozen=True)

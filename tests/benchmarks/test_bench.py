@@ -241,9 +241,11 @@ def test_the_command_compares_with_an_earlier_run_and_fails_on_a_regression(
     raw = json.loads((tmp_path / "report.json").read_text())
     total = raw["results"][0]["timings"][0]["coordinates"]["total"]
     raw["results"][0]["timings"][0]["coordinates"]["total"] = {key: value / 1000 for key, value in total.items()}
+    raw["accuracy"] = {"data": "list.txt", "faces": 10, "points": 5, "nme": {ONNX: 0.05}}
     (tmp_path / "old.json").write_text(json.dumps(raw))
     assert _npuface(*command, "--compare", str(tmp_path / "old.json")) == 1
     said = json.loads(capfd.readouterr().out)
+    assert said["nme_not_compared"].endswith("10 faces of list.txt, 5 points, now on no labelled faces")
     worse = {change["figure"] for change in said["comparison"] if change["verdict"] == "worse"}
     assert "coordinates, threads: 1, ms" in worse  # another figure may be, too: the machine's mood
     raw["machine"]["cpu"] = "another"

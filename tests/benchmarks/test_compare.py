@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from example_record import npu_result, record, result, timing
 
-from npuface_benchmarks.compare import BETTER, SAME, WORSE, compare, comparison_table
+from npuface_benchmarks.compare import BETTER, SAME, WORSE, compare, comparison_table, why_no_nme
 from npuface_benchmarks.record import Accuracy, BundleResult, Record, Shift, Spread
 from npuface_runtime.errors import UserError
 
@@ -58,9 +58,30 @@ def test_shift_and_accuracy_are_compared() -> None:
     assert _verdict(one(0.04, 0.05), one(0.04, 0.04), "NME") == BETTER
 
 
-def test_accuracy_on_other_faces_is_not_compared() -> None:
-    old, new = (record(accuracy=Accuracy("list.txt", faces, 68, {"published": 0.05})) for faces in (10, 11))
+@pytest.mark.parametrize(
+    ("measured", "now"),
+    [
+        (("list.txt", 11, 68), "11 faces of list.txt, 68 points"),
+        (("list.txt", 10, 49), "10 faces of list.txt, 49 points"),
+        (("other.txt", 10, 68), "10 faces of other.txt, 68 points"),
+        (None, "no labelled faces"),
+    ],
+)
+def test_accuracy_on_other_faces_is_not_compared_and_that_is_said(
+    measured: tuple[str, int, int] | None, now: str
+) -> None:
+    nme = {"published": 0.05}
+    old = record(accuracy=Accuracy("list.txt", 10, 68, nme))
+    new = record(accuracy=Accuracy(*measured, nme) if measured else None)
     assert not [change for change in compare(old, new) if change.figure == "NME"]
+    told = f"NME is not compared: it was measured on 10 faces of list.txt, 68 points, now on {now}"
+    assert why_no_nme(old, new) == told
+    assert why_no_nme(new, old) is not None
+
+
+def test_nothing_is_said_where_accuracy_compares_or_there_is_none() -> None:
+    one = record(accuracy=Accuracy("list.txt", 10, 68, {"published": 0.05}))
+    assert why_no_nme(one, one) is why_no_nme(record(), record()) is None
 
 
 def test_another_machine_is_refused_unless_allowed() -> None:

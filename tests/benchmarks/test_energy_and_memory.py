@@ -14,16 +14,17 @@ from npuface_runtime.errors import UserError
 from npuface_toolkit.student_network import student_network
 
 
-def zone(root: Path, name: str, energy: int, span: int = 1_000_000) -> Path:
+def zone(root: Path, name: str, energy: int, counts: str = "package-0", span: int = 1_000_000) -> Path:
     (root / name).mkdir(parents=True)
+    (root / name / "name").write_text(f"{counts}\n")
     (root / name / "energy_uj").write_text(f"{energy}\n")
     (root / name / "max_energy_range_uj").write_text(f"{span}\n")
     return root / name / "energy_uj"
 
 
 def test_packages_add_up_parts_do_not_count_and_a_counter_may_run_over(tmp_path: Path) -> None:
-    first, second = zone(tmp_path, "intel-rapl:0", 100), zone(tmp_path, "intel-rapl:1", 999_000)
-    part = zone(tmp_path, "intel-rapl:0:0", 0)
+    first, second = zone(tmp_path, "intel-rapl:0", 100), zone(tmp_path, "intel-rapl:1", 999_000, "package-1")
+    part = zone(tmp_path, "intel-rapl:0:0", 0, "core")
     meter = EnergyMeter(tmp_path)
 
     def work() -> None:
@@ -33,6 +34,24 @@ def test_packages_add_up_parts_do_not_count_and_a_counter_may_run_over(tmp_path:
 
     assert meter.reason is None
     assert meter.millijoules(work, 5) == pytest.approx(4.0)
+
+
+def test_the_counter_of_the_platform_has_the_packages_in_it_and_does_not_count(tmp_path: Path) -> None:
+    package, platform = zone(tmp_path, "intel-rapl:0", 0), zone(tmp_path, "intel-rapl:1", 0, "psys")
+    meter = EnergyMeter(tmp_path)
+
+    def work() -> None:
+        package.write_text("1000")
+        platform.write_text("1200")
+
+    assert meter.millijoules(work, 1) == pytest.approx(1.0)
+    package.unlink()
+    assert "intel-rapl:0 cannot be read" in (EnergyMeter(tmp_path).reason or "")
+
+
+def test_the_platform_alone_is_no_counter(tmp_path: Path) -> None:
+    zone(tmp_path, "intel-rapl:0", 0, "psys")
+    assert "no energy counter of a processor package" in (EnergyMeter(tmp_path).reason or "")
 
 
 def test_without_a_counter_it_says_why(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from npuface_export.choose import BUDGET, PREFERRED, by_cost, choose_form, cost_of, form_bytes_out, measure
+from npuface_export.choose import BUDGET, PREFERRED, by_cost, choose_form, cost_of, form_bytes_out, measure, unfit
 from npuface_export.decode import FORMS, HeatmapSpec, form_by_name
 from npuface_export.decode.form import Need
 from npuface_export.network import Network
@@ -92,6 +92,7 @@ def test_a_form_that_eight_bits_ruin_is_refused_with_the_figure(monkeypatch: pyt
     choice = choose_form(network("seed", beta=10.0), EVERYTHING, peaks(), budget=0.5)
     moved = measure(form_by_name("seed"), network("seed", beta=10.0), EVERYTHING, peaks())
     assert moved.float_px == 0
+    assert moved.int8_px is not None
     assert moved.int8_px > 0.5
     assert choice.form.name == "host"
     assert (
@@ -102,7 +103,58 @@ def test_a_form_that_eight_bits_ruin_is_refused_with_the_figure(monkeypatch: pyt
 
 def test_where_the_decode_stays_in_float_eight_bits_ruin_nothing() -> None:
     in_float = replace(EVERYTHING, converter="onnxruntime")
-    assert measure(form_by_name("seed"), network("seed"), in_float, peaks()).int8_px < 0.02
+    moved = measure(form_by_name("seed"), network("seed"), in_float, peaks())
+    assert moved.int8_px is not None
+    assert moved.int8_px < 0.02
+
+
+def test_where_the_target_runs_no_int8_its_8_bits_refuse_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    registered(monkeypatch, "seed", "host")
+    half = replace(EVERYTHING, precisions=("float16",))
+    choice = choose_form(network("seed", beta=10.0), half, peaks())
+    assert (choice.form.name, choice.refused) == ("seed", ())
+    assert (choice.moved.float_px, choice.moved.int8_px) == (0, None)
+    assert choice.moved.worst == 0
+
+
+@pytest.mark.parametrize(
+    ("spec", "fitting", "reason"),
+    [
+        (HeatmapSpec(3, 256, 192), {"hierarchical", "host", "marginals", "seed"}, "2 to 255 cells, not 256"),
+        (HeatmapSpec(3, 64, 256, kind="simcc"), {"simcc-host"}, "2 to 255 cells, not 256"),
+        (HeatmapSpec(3, 8, 300, kind="heatmap-offset"), {"heatmap-offset-host"}, "2 to 255 cells, not 300"),
+        (HeatmapSpec(3, 1, 64), {"host", "marginals", "seed"}, "2 to 255 cells, not 1"),
+    ],
+)
+def test_forms_that_cannot_decode_maps_of_a_size_say_so(spec: HeatmapSpec, fitting: set[str], reason: str) -> None:
+    assert {form.name for form in by_cost(EVERYTHING, spec)} == fitting
+    others = [form for form in FORMS.values() if spec.kind in form.kinds and form.name not in fitting]
+    assert unfit(spec) == [
+        {"form": name, "reason": f"an exact INT8 grid has {reason}"} for name in sorted(form.name for form in others)
+    ]
+    for form in others:
+        with pytest.raises(ValueError, match=reason):
+            form.build(spec)
+        assert str(EVERYTHING.refuses_form(form, spec)).endswith(reason)
+
+
+def test_one_block_of_rows_is_too_few_for_the_form_that_sums_blocks() -> None:
+    assert unfit(HeatmapSpec(3, 3, 64)) == [
+        {"form": "hierarchical", "reason": "an exact INT8 grid has 2 to 255 cells, not 1"}
+    ]
+
+
+def test_maps_too_large_for_a_form_are_decoded_by_another() -> None:
+    large = replace(network("host"), heatmap_shape=(256, CELLS))
+    maps = torch.cat([peaks(), torch.zeros(4, POINTS, 256 - CELLS, CELLS)], dim=2)
+    choice = choose_form(large, EVERYTHING, maps)
+    assert choice.form.name in {"hierarchical", "host", "marginals", "seed"}
+    assert list(choice.refused[: len(unfit(large.spec))]) == unfit(large.spec)
+    with pytest.raises(UserError) as caught:
+        choose_form(large, EVERYTHING, maps, forced="relative-threshold")
+    assert caught.value.what == "everything cannot run the decode form relative-threshold"
+    assert caught.value.why == "an exact INT8 grid has 2 to 255 cells, not 256"
+    assert "marginals" in caught.value.fix
 
 
 def test_what_the_target_lacks_is_refused_before_anything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,7 @@ def pictures(count: int, seed: int, noise: float = 0.02) -> list[NDArray[np.floa
 
 
 FACES = CalibrationFaces(pictures(12, 0), pictures(6, 1), 18, 0, 0, True)
+NOISY = CalibrationFaces(pictures(12, 0, 2.0), pictures(6, 1, 2.0), 18, 0, 0, True)
 
 
 def form_points(name: str, **changes: float) -> Own:
@@ -92,11 +93,27 @@ def test_a_better_beta_has_less_background_bias_than_the_published_one() -> None
     assert found.warning is None
 
 
-def test_it_warns_when_no_beta_is_good() -> None:
+def test_it_warns_when_neither_a_threshold_nor_a_beta_is_good() -> None:
     found = fit_decode(network(), lambda maps: torch.full((len(maps), 3, 2), 3.0), FACES)
     assert found.warning is not None
-    assert "no beta is good" in found.warning
+    assert "neither a threshold nor a beta is good" in found.warning
     assert f"over {LIMIT:g}" in found.warning
+
+
+def test_it_does_not_warn_of_beta_where_the_threshold_is_good() -> None:
+    """In so much noise no softmax finds what the model's own threshold does."""
+    found = fit_decode(network(), form_points("relative-threshold", threshold=0.55), NOISY)
+    assert found.error is not None
+    assert found.error > LIMIT
+    assert found.threshold_error < 0.01
+    assert found.warning is None
+
+
+def test_a_network_without_a_beta_is_warned_of_its_threshold_alone() -> None:
+    offsets = replace(network(), kind="heatmap-offset", points=1)
+    found = fit_decode(offsets, lambda maps: torch.full((len(maps), 1, 2), 3.0), FACES)
+    assert found.beta is None
+    assert str(found.warning).startswith("no threshold is good")
 
 
 def test_sub_pixel_argmax_is_near_the_peak_it_is_shown() -> None:

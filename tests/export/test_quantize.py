@@ -60,6 +60,15 @@ def test_a_float_bundle_says_what_it_is(bundles: tuple[Path, Path]) -> None:
     assert {"torch", "npuface", "onnx"} <= set(manifest.tools)
 
 
+def test_nothing_is_said_of_what_a_gpu_runs_where(tmp_path: Path, faces: Path) -> None:
+    bundle = tmp_path / "bundle"
+    assert export_bundle(small_network(), target_by_name("openvino-gpu"), bundle).placement is None
+    stale = json.loads((bundle / "manifest.json").read_text())
+    stale["placement"] = {"npu": 0, "cpu": 18, "cpu_operators": ["Convolution"]}
+    (bundle / "manifest.json").write_text(json.dumps(stale))
+    assert quantize_bundle(bundle, faces).placement is None
+
+
 def test_an_int8_bundle_says_how_it_was_made(bundles: tuple[Path, Path]) -> None:
     manifest = Manifest.load(bundles[1])
     assert manifest.precision == "int8"

@@ -80,11 +80,8 @@ def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ("openvino", Recipe(decode="int16"), "cannot quantize to int8 with a decode in int16"),
         ("openvino", Recipe(decode="float16"), "cannot quantize to int8 with a decode in float16"),
         ("onnxruntime", Recipe(decode="int4"), "cannot quantize to int8 with a decode in int4"),
-        (
-            "onnxruntime",
-            Recipe(decode="float32", wide=("mix",), wide_type="int16"),
-            "cannot quantize to int8 with a decode in float32 and wide layers in int16",
-        ),
+        ("onnxruntime", Recipe(decode="float32", wide_type="int16"), "cannot keep layers wide in int16"),
+        ("onnxruntime", Recipe(decode="float32", wide=("mix",), wide_type="int16"), "cannot keep layers wide in int16"),
     ],
 )
 def test_types_are_refused_where_there_are_no_kernels(engine: str, recipe: Recipe, what: str, tmp_path: Path) -> None:

@@ -17,6 +17,11 @@ SAFE = {"sony-imx500": ("onebyone", "host")}
 EVERYTHING = Target("everything", "", "onnxruntime", ("float32",), is_npu=False, source="test")
 
 
+def test_a_host_runs_what_needs_no_device_of_its_own() -> None:
+    hosts = {name for name, target in targets().items() if target.runs_on_host}
+    assert hosts == {"litert-cpu", "onnxruntime-cpu", "openvino-cpu"}
+
+
 def npu(**operators: OperatorLimit) -> Target:
     return replace(EVERYTHING, name="tiny-npu", is_npu=True, operators=operators)
 

@@ -40,7 +40,7 @@ def test_safe_form_runs_on_the_npu_as_a_whole(tmp_path: Path) -> None:
 def test_estimate_splits_body_and_decode(tmp_path: Path) -> None:
     safe = COMPILER.compile(quantized_model("relative-threshold", "int16").files["model"], TARGET, tmp_path).estimate
     seed = COMPILER.compile(quantized_model("seed", "int8").files["model"], TARGET, tmp_path).estimate
-    assert safe.kind == "compiler estimate"
+    assert (safe.kind, safe.note) == ("compiler estimate", None)
     for estimate in (safe, seed):
         assert estimate.body_ms is not None
         assert estimate.decode_ms is not None
@@ -73,12 +73,14 @@ def test_a_float_decode_is_reported_on_the_cpu_with_the_reason(tmp_path: Path) -
     assert "unsupported DataType Float32" in str(found["SUB"].reason)
     assert found["DEQUANTIZE"].reason == "Unsupported opType"
     assert made.estimate.decode_ms is None
+    assert "a lower bound" in str(made.estimate.note)
 
 
 def test_a_float_model_runs_on_the_cpu_as_a_whole(tmp_path: Path) -> None:
     model = drawn_model("relative-threshold")
     made = COMPILER.compile(model.files["model"], TARGET, tmp_path)
     assert (made.placement.npu, made.placement.cpu) == (0, sum(model.operators.values()))
+    assert "a lower bound: Vela estimates the NPU's share alone" in str(made.estimate.note)
 
 
 def test_missing_compiler(tmp_path: Path) -> None:

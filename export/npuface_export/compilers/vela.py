@@ -34,6 +34,7 @@ _WARNING = re.compile(
     r"operator: (?P<operator>\w+), ofm: '(?P<tensor>[^']*)'\nReason: (?P<reason>[^\n(]*)[^\n]*(?:\n(?P<rule>[^\n]+))?"
 )
 _LOG_LINES = 12
+_LOWER_BOUND = "a lower bound: Vela estimates the NPU's share alone, not what is on the CPU"
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,7 @@ def _estimate(run: _Run, body_ms: float | None, placement: Placement) -> Estimat
         flash_bytes=kibibytes("on_chip_flash", "off_chip_flash"),
         dram_bytes=kibibytes("dram"),
         decode_cycles=_decode_cycles(run.layers),
+        note=_LOWER_BOUND if placement.cpu else None,
     )
 
 

@@ -84,6 +84,8 @@ class Converter(Protocol):
     """Name of the runtime engine that opens the model."""
     safe_recipe: Recipe
     """The recipe that keeps the coordinates on this engine."""
+    wide_moments_only: bool
+    """Whether a decode in int16 has 16 bits in its moments and 8 in the rest; else all of it has 16."""
     tools: tuple[str, ...]
     """Distributions that make its files; a bundle records their versions."""
 

@@ -1,7 +1,8 @@
 """litert: torch -> TFLite for the LiteRT interpreter, and for the vendor compilers that read TFLite.
 
 The file's tensors have fixed names: `picture` enters, `heatmaps` stand inside, `decoded` leaves (with
-the host form, `heatmaps` leave). Where a form begins with a fixed shift, the heatmaps are the shifted ones.
+the host form, `heatmaps` leave). Where a form begins with a fixed shift, the heatmaps inside are the shifted ones, and
+`cut` takes the shift back.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from npuface_export.converters.converter import ModelFiles, Quantizer, check_pictures
 from npuface_export.converters.recipe import Recipe
-from npuface_export.converters.tflite_fold import fold_shift
+from npuface_export.converters.tflite_fold import fold_shift, unfold_shift
 from npuface_export.converters.tflite_graph import DECODED, HEATMAPS, PICTURE, Graph
 from npuface_export.quiet import quiet_tools
 from npuface_runtime.errors import UserError
@@ -53,6 +54,7 @@ class LiteRt:
 
     engine = "litert"
     safe_recipe = Recipe()
+    wide_moments_only = True
     tools = ("litert-torch", "ai-edge-litert", "ai-edge-quantizer")
 
     def convert(
@@ -105,7 +107,7 @@ class LiteRt:
         return LiteRtQuantizer(source.files["model"], channel_last, _written)
 
     def cut(self, source: ModelFiles, folder: Path) -> ModelFiles:
-        """Write the same network ending at its heatmaps, as `heatmaps.tflite`."""
+        """Write the same network ending at its heatmaps as it draws them, as `heatmaps.tflite`."""
         graph = Graph.read(source.files["model"])
         tensor = graph.by_name(source.heatmap)
         if tensor is None:
@@ -113,6 +115,7 @@ class LiteRt:
                 f"cannot cut {source.files['model'].name}", f"it has no tensor {source.heatmap!r}", "export it again"
             )
         graph.end_at(tensor)
+        unfold_shift(graph, source.heatmap)
         path = folder / f"{HEATMAPS}.tflite"
         graph.write(path)
         return _files(graph, path)

@@ -21,7 +21,8 @@ from npuface_export.converters.litert_types import check_types
 from npuface_export.converters.ranges import Observer, Range, mirrored
 from npuface_export.converters.recipe import Recipe, check_layers, check_recipe
 from npuface_export.converters.tflite_exp import fuse_exponentials
-from npuface_export.converters.tflite_graph import Graph
+from npuface_export.converters.tflite_fold import has_folded_shift, note_range, unfold_shift
+from npuface_export.converters.tflite_graph import HEATMAPS, Graph
 from npuface_export.quiet import quiet_tools
 from npuface_runtime.errors import UserError
 
@@ -53,8 +54,9 @@ class LiteRtQuantizer:
         self._layers = body_layers(self._graph)
         self.layers = tuple(self._layers)
         whole = [self._graph.inputs[0], *_made(self._decode), *(i for op in self._decode for i in op.inputs)]
-        self._ranges = self._observed(pictures).ranges(whole={self._graph.name(i) for i in whole if i >= 0})
+        self._ranges = _observed(self._graph, pictures).ranges(whole={self._graph.name(i) for i in whole if i >= 0})
         self._ranges |= self._moments_range()
+        self._drawn = self._drawn_range(pictures) if has_folded_shift(self._graph) else None
 
     def write(self, recipe: Recipe, folder: Path) -> ModelFiles:
         """Write `model.tflite` (see converter.Quantizer.write)."""
@@ -73,7 +75,7 @@ class LiteRtQuantizer:
             raise UserError(
                 "cannot quantize the model",
                 "its decode form has no moments that 16 bits could keep",
-                "choose decode float32, or the relative-threshold form",
+                'take --decode-type int8 (decode = "int8" in a recipe), or export it with --decode relative-threshold',
             )
         wide = [op for layer in recipe.wide for op in self._layers[layer]]
         tool = quantizer.Quantizer(str(self._source))
@@ -85,6 +87,8 @@ class LiteRtQuantizer:
             result = tool.quantize(ranges, enable_progress_report=False)
         quantized = Graph.from_bytes(bytes(result.quantized_model or b""), self._source.name)
         fuse_exponentials(quantized)
+        if self._drawn is not None:
+            note_range(quantized, *self._drawn)
         check_types(quantized, recipe, wide_type, {self._graph.name(i) for i in _made(wide)})
         return quantized
 
@@ -105,30 +109,11 @@ class LiteRtQuantizer:
                 names = "|".join(re.escape(self._graph.name(i)) for i in made)
                 tool.add_static_config(f"^({names});?$", _ALL, activation_num_bits=bits, weight_num_bits=8)
 
-    def _observed(self, pictures: Sequence[NDArray[np.float32]]) -> Observer:
-        """All activations on the pictures.
-
-        The quantizer's own calibration takes a moving average over the pictures, which is narrower than what
-        was seen and lets the strongest peaks saturate. Weights must not be among the ranges: the quantizer
-        finds those channel by channel itself, and would take ours for the whole tensor.
-        """
-        names = {self._graph.name(i) for op in self._graph.operators for i in self._graph.activations(op)}
-        interpreter = Interpreter(
-            str(self._source),
-            num_threads=os.cpu_count() or 1,
-            experimental_preserve_all_tensors=True,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        )
-        interpreter.allocate_tensors()
-        entry = interpreter.get_input_details()[0]["index"]
-        details = [d for d in interpreter.get_tensor_details() if d["name"] in names]
-        observer = Observer()
-        for picture in pictures:
-            interpreter.set_tensor(entry, picture)
-            interpreter.invoke()
-            for detail in details:
-                observer.see(detail["name"], interpreter.get_tensor(detail["index"]))
-        return observer
+    def _drawn_range(self, pictures: Sequence[NDArray[np.float32]]) -> Range:
+        """Of the heatmaps without the shift that is folded into them, which the model that is quantized never holds."""
+        drawn = Graph.read(self._source)
+        unfold_shift(drawn, HEATMAPS)
+        return _observed(drawn, pictures, [HEATMAPS]).ranges(whole=[HEATMAPS])[HEATMAPS]
 
     def _moments_range(self) -> dict[str, Range]:
         """One symmetric range for all moments.
@@ -137,6 +122,32 @@ class LiteRtQuantizer:
         also in corners that no calibration picture visits.
         """
         return mirrored(self._ranges, [self._graph.name(i) for i in _made(self._moments)], _HEADROOM)
+
+
+def _observed(graph: Graph, pictures: Sequence[NDArray[np.float32]], only: Iterable[str] | None = None) -> Observer:
+    """All activations of a float model on the pictures, or those of some names.
+
+    The quantizer's own calibration takes a moving average over the pictures, which is narrower than what
+    was seen and lets the strongest peaks saturate. Weights must not be among the ranges: the quantizer
+    finds those channel by channel itself, and would take ours for the whole tensor.
+    """
+    names = set(only or (graph.name(i) for op in graph.operators for i in graph.activations(op)))
+    interpreter = Interpreter(
+        model_content=graph.content(),
+        num_threads=os.cpu_count() or 1,
+        experimental_preserve_all_tensors=True,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    interpreter.allocate_tensors()
+    entry = interpreter.get_input_details()[0]["index"]
+    details = [d for d in interpreter.get_tensor_details() if d["name"] in names]
+    observer = Observer()
+    for picture in pictures:
+        interpreter.set_tensor(entry, picture)
+        interpreter.invoke()
+        for detail in details:
+            observer.see(detail["name"], interpreter.get_tensor(detail["index"]))
+    return observer
 
 
 def _made(operators: Iterable[Any]) -> list[int]:

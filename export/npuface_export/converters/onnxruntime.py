@@ -41,6 +41,7 @@ class OnnxRuntime:
 
     engine = "onnxruntime"
     safe_recipe = Recipe(decode="float32")
+    wide_moments_only = False
     tools = ("onnx", "onnxsim", "onnxruntime")
 
     def convert(

@@ -31,6 +31,7 @@ class OpenVino:
 
     engine = "openvino"
     safe_recipe = Recipe(decode="float32")
+    wide_moments_only = False
     tools = ("onnx", "onnxsim", "openvino", "nncf")
 
     def convert(

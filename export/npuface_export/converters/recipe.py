@@ -64,13 +64,15 @@ def check_recipe(recipe: Recipe, decodes: tuple[str, ...], wide_types: tuple[str
     Raises:
         UserError: the engine cannot.
     """
+    if recipe.body != "int8" or recipe.decode not in decodes:
+        what = f"cannot quantize to {recipe.body} with a decode in {recipe.decode}"
+        raise UserError(what, why, f"take body int8, decode {' or '.join(decodes)}")
     wide_type = recipe.wide_type or wide_types[0]
-    if recipe.body != "int8" or recipe.decode not in decodes or wide_type not in wide_types:
-        also = f" and wide layers in {wide_type}" if recipe.wide else ""
+    if wide_type not in wide_types:
         raise UserError(
-            f"cannot quantize to {recipe.body} with a decode in {recipe.decode}{also}",
+            f"cannot keep layers wide in {wide_type}",
             why,
-            f"take body int8, decode {' or '.join(decodes)}, wide layers in {' or '.join(wide_types)}",
+            f"take {' or '.join(wide_types)} as wide_type, or leave it out",
         )
     return wide_type
 

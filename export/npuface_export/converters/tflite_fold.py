@@ -2,11 +2,13 @@
 
 Compilers fuse neither an INT8 subtraction nor a relu that has a scale of its own into the operator in front: each costs
 a pass over every map. In the convolution's bias and in its activation they cost nothing, and round once less.
+
+What was folded is noted in the file, so that the network can be cut at the heatmaps that it draws: `unfold_shift`.
 """
 
 from __future__ import annotations
 
-from copy import copy
+from copy import copy, deepcopy
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ from npuface_export.converters.tflite_graph import Graph
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 _SIGNS = {"ADD": 1, "SUB": -1}
 _PLAIN = schema.ActivationFunctionType.NONE
+_NOTE = "npuface_folded_shift"
+"""{"shift": what was added, a number or one a channel; "range": smallest and largest heatmap value without it}."""
 
 
 def fold_shift(graph: Graph, name: str) -> bool:
@@ -42,13 +46,62 @@ def fold_shift(graph: Graph, name: str) -> bool:
     constant = _constant(graph, shift, tensor, channels)
     if constant is None or bias < 0:
         return False
-    shifted = graph.values(bias) + _SIGNS[graph.operator_name(shift)] * constant
+    added = _SIGNS[graph.operator_name(shift)] * constant
+    shifted = graph.values(bias) + added
     convolution.inputs = [*convolution.inputs[:2], _add_constant(graph, bias, shifted.astype(np.float32))]
     convolution.builtinOptions.fusedActivationFunction = shift.builtinOptions.fusedActivationFunction
     result = int(shift.outputs[0])
     graph.replace_tensor(result, tensor)
     graph.end_at(tensor if graph.outputs == [result] else graph.outputs[0])
+    graph.set_note(_NOTE, {"shift": added.tolist()})
     return True
+
+
+def has_folded_shift(graph: Graph) -> bool:
+    """Whether fold_shift changed this model's heatmaps."""
+    return graph.note(_NOTE) is not None
+
+
+def note_range(graph: Graph, low: float, high: float) -> None:
+    """Note in a model with a folded shift what range its heatmaps have without it, zero included."""
+    graph.set_note(_NOTE, {**graph.note(_NOTE), "range": [low, high]})
+
+
+def unfold_shift(graph: Graph, name: str) -> None:
+    """Take back what fold_shift did, if it did anything: the tensor holds the values that the convolution draws.
+
+    A quantized tensor gets the scale of their range (see note_range); the weights stay as they are.
+
+    Args:
+        graph: changed in place; it ends at the tensor.
+        name: of the tensor that the convolution writes.
+    """
+    note, tensor = graph.note(_NOTE), graph.by_name(name)
+    if note is None or tensor is None:
+        return
+    convolution = next(operator for operator in graph.operators if tensor in operator.outputs)
+    bias = int(convolution.inputs[2])
+    steps = 1.0 if graph.dtype(bias) == "float32" else np.asarray(graph.tensors[bias].quantization.scale)
+    values = graph.values(bias) - np.array(note["shift"]) / steps
+    if graph.dtype(bias) != "float32":
+        values = np.rint(values)
+        _quantize(graph, tensor, *note["range"])
+    values = values.astype(graph.dtype(bias))
+    convolution.inputs = [*convolution.inputs[:2], _add_constant(graph, bias, values)]
+    convolution.builtinOptions.fusedActivationFunction = _PLAIN
+    graph.end_at(tensor)
+
+
+def _quantize(graph: Graph, tensor: int, low: float, high: float) -> None:
+    """Let an integer tensor hold a range: with a zero point in 8 bits, symmetric in 16, as LiteRT's kernels take it."""
+    bounds = np.iinfo(graph.dtype(tensor))
+    scale, zero_point = max(high, -low) / bounds.max, 0
+    if bounds.bits == 8:
+        scale = (high - low) / (bounds.max - bounds.min)
+        zero_point = round(bounds.min - low / scale)
+    quantization = deepcopy(graph.tensors[tensor].quantization)
+    quantization.scale, quantization.zeroPoint = [scale], [zero_point]
+    graph.tensors[tensor].quantization = quantization
 
 
 def _producer(graph: Graph, tensor: int) -> Any:
@@ -76,7 +129,7 @@ def _constant(graph: Graph, shift: Any, tensor: int, channels: int) -> NDArray[n
     return values.reshape(-1) if values.shape[-1:] in ((), (1,), (channels,)) and values.size in (1, channels) else None
 
 
-def _add_constant(graph: Graph, like: int, values: NDArray[np.float32]) -> int:
+def _add_constant(graph: Graph, like: int, values: NDArray[np.generic]) -> int:
     """A new constant tensor, described as another one is: that one may serve other operators too."""
     buffer, tensor = schema.BufferT(), copy(graph.tensors[like])
     buffer.data = np.frombuffer(values.tobytes(), np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -65,10 +66,14 @@ class Graph:
 
     def write(self, path: Path) -> None:
         """Write the model to a file."""
+        path.write_bytes(self.content())
+
+    def content(self) -> bytes:
+        """What stands in the model's file."""
         for buffer in self.model.buffers:
             if buffer.data is not None:  # what is no array would be packed byte by byte, which takes minutes
                 buffer.data = np.frombuffer(bytes(buffer.data), np.uint8)
-        flatbuffer_utils.write_model(self.model, str(path))
+        return bytes(flatbuffer_utils.convert_object_to_bytearray(self.model))
 
     @property
     def tensors(self) -> list[Any]:
@@ -146,6 +151,23 @@ class Graph:
         if quantization is not None and quantization.scale is not None:
             scale, zero_point = float(quantization.scale[0]), int(quantization.zeroPoint[0])
         return TensorInfo(self.name(tensor), self.shape(tensor), self.dtype(tensor), "NHWC", scale, zero_point)
+
+    def note(self, name: str) -> Any:
+        """What was noted under a name in the file's metadata; None if nothing was."""
+        entry = self._noted(name)
+        return None if entry is None else json.loads(bytes(self.model.buffers[entry.buffer].data))
+
+    def set_note(self, name: str, content: Any) -> None:
+        """Keep plain data under a name in the file's metadata, which no engine reads."""
+        entry = self._noted(name)
+        if entry is None:
+            entry = schema.MetadataT(name.encode(), len(self.model.buffers))
+            self.model.metadata = [*(self.model.metadata or []), entry]
+            self.model.buffers.append(schema.BufferT())
+        self.model.buffers[entry.buffer].data = np.frombuffer(json.dumps(content).encode(), np.uint8)
+
+    def _noted(self, name: str) -> Any:
+        return next((entry for entry in self.model.metadata or [] if entry.name == name.encode()), None)
 
     def name_input(self, name: str) -> None:
         """Name the input in the signature."""

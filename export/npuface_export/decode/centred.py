@@ -10,7 +10,7 @@ from __future__ import annotations
 from npuface_export.decode.form import DecodeForm, HeatmapSpec, Need
 from npuface_export.decode.needs import map_sums_needs, softmax_needs
 from npuface_export.decode.seed import softargmax_points
-from npuface_export.decode.sums import MapSoftmax, SumsOf, grid_params
+from npuface_export.decode.sums import MapSoftmax, SumsOf, grid_params, whole_grid
 
 
 def _needs(spec: HeatmapSpec) -> tuple[Need, ...]:
@@ -25,4 +25,5 @@ FORM = DecodeForm(
     build=lambda spec: SumsOf(MapSoftmax(spec), spec),
     finish="sums",
     finish_params=lambda spec: grid_params(spec.height, spec.width),
+    grid=whole_grid,
 )

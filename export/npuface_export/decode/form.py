@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from npuface_export.decode.grid import refuses_grid
+
+_FEW_CELLS = 16
+"""A side of heatmaps that every form decodes."""
+
 
 @dataclass(frozen=True)
 class HeatmapSpec:
@@ -68,10 +73,12 @@ class DecodeForm:
             points [N, K, 2] in cells, differentiable and without the precautions that INT8 needs.
         training_points: what stands for `points` in training, where that has no gradient on some maps.
         build: makes the torch module that computes what leaves the NPU from what enters the decode. Modules named
-            `moments` inside it carry the values that INT8 cannot hold; recipes give those 16 bits.
+            `moments` inside it carry the values that INT8 cannot hold (see moments_of); recipes give those 16 bits.
         finish: name of the host half in npuface_runtime.finish.
         finish_params: the numbers that the host half needs.
         kinds: what it decodes, of HeatmapSpec.kind.
+        grid: for given heatmaps, (down, across): the cells that its exact INT8 grids span (see grid.py); None for a
+            form that weighs with none.
     """
 
     name: str
@@ -83,6 +90,25 @@ class DecodeForm:
     finish_params: Callable[[HeatmapSpec], Mapping[str, float]] = field(default=lambda spec: {})
     training_points: Callable[[Tensor, HeatmapSpec], Tensor] | None = None
     kinds: tuple[str, ...] = ("heatmaps",)
+    grid: Callable[[HeatmapSpec], tuple[int, int]] | None = None
+
+    @property
+    def has_moments(self) -> bool:
+        """Whether it has values that 16 bits keep and 8 do not."""
+        with torch.device("meta"):
+            return bool(moments_of(self.build(HeatmapSpec(1, _FEW_CELLS, _FEW_CELLS, kind=self.kinds[0]))))
+
+    def refuses(self, spec: HeatmapSpec) -> str | None:
+        """Why it cannot decode such heatmaps, whatever the target; None if it can."""
+        if spec.kind not in self.kinds:
+            return f"it decodes {' and '.join(self.kinds)}, not {spec.kind}"
+        reasons = (refuses_grid(cells) for cells in (self.grid(spec) if self.grid else ()))
+        return next((reason for reason in reasons if reason), None)
+
+
+def moments_of(module: nn.Module) -> list[nn.Module]:
+    """The parts of a form's module (see DecodeForm.build) that 16 bits are for."""
+    return [part for name, part in module.named_modules() if name.rpartition(".")[2] == "moments"]
 
 
 def expected_cell(weights: Tensor) -> Tensor:

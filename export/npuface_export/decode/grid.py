@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_FEWEST, _MOST = 2, 255
+"""Cells that weights of 8 bits tell apart: one has no step, and more than 255 weights have equals."""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -23,9 +26,14 @@ class Grid:
         return [(self.step * i + self.offset) / 127 for i in range(self.cells)]
 
 
+def refuses_grid(cells: int) -> str | None:
+    """Why there is no exact INT8 grid over that many cells; None if there is one."""
+    return None if _FEWEST <= cells <= _MOST else f"an exact INT8 grid has {_FEWEST} to {_MOST} cells, not {cells}"
+
+
 def exact_grid(cells: int) -> Grid:
-    """The finest exact INT8 grid over `cells` cells (2 to 255)."""
-    if not 2 <= cells <= 255:
-        raise ValueError(f"an exact INT8 grid has 2 to 255 cells, not {cells}")
+    """The finest exact INT8 grid over `cells` cells. Raises ValueError where there is none (see refuses_grid)."""
+    if reason := refuses_grid(cells):
+        raise ValueError(reason)
     step = 254 // (cells - 1)
     return Grid(cells, step, 127 - step * (cells - 1))

@@ -22,7 +22,7 @@ from npuface_export.decode.relative_threshold import (
     relative_needs,
     relative_weights,
 )
-from npuface_export.decode.sums import Marginals, Moments, fixed_depthwise, grid_params
+from npuface_export.decode.sums import Marginals, Moments, fixed_depthwise, grid_params, whole_grid
 
 
 class _OffsetMoments(nn.Module):
@@ -92,4 +92,5 @@ FORM = DecodeForm(
     finish="offset-moments",
     finish_params=lambda spec: {**grid_params(spec.height, spec.width), **relative_confidence(spec)},
     kinds=("heatmap-offset",),
+    grid=whole_grid,
 )

@@ -93,4 +93,5 @@ FORM = DecodeForm(
     build=Hierarchical,
     finish="blocks",
     finish_params=_params,
+    grid=lambda spec: (_blocks(spec.height), _blocks(spec.width)),
 )

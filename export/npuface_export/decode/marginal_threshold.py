@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from npuface_export.decode.form import DecodeForm, HeatmapSpec, Need, expected_cell
 from npuface_export.decode.needs import marginals_needs, moments_needs
-from npuface_export.decode.sums import Marginals, Moments, grid_params
+from npuface_export.decode.sums import Marginals, Moments, grid_params, whole_grid
 
 BACKGROUND = 0.1
 """Level s of the background, as a share of a full peak."""
@@ -75,4 +75,5 @@ FORM = DecodeForm(
     build=MarginalThreshold,
     finish="moments",
     finish_params=lambda spec: {**grid_params(spec.height, spec.width), "ideal_mass": _ideal_mass(spec)},
+    grid=whole_grid,
 )

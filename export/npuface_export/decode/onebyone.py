@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from npuface_export.decode.form import DecodeForm, HeatmapSpec, Need
 from npuface_export.decode.needs import elementwise
 from npuface_export.decode.seed import softargmax_points
-from npuface_export.decode.sums import grid_across, grid_down, grid_params
+from npuface_export.decode.sums import grid_across, grid_down, grid_params, whole_grid
 
 
 class _CellSums(nn.Module):
@@ -61,4 +61,5 @@ FORM = DecodeForm(
     build=OneByOne,
     finish="sums",
     finish_params=lambda spec: grid_params(spec.height, spec.width),
+    grid=whole_grid,
 )

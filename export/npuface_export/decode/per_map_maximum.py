@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from npuface_export.decode.form import DecodeForm, HeatmapSpec, Need, expected_cell
 from npuface_export.decode.needs import elementwise, marginals_needs, maximum_needs, moments_needs
-from npuface_export.decode.sums import MapMaximum, MomentsOf, grid_params
+from npuface_export.decode.sums import MapMaximum, MomentsOf, grid_params, whole_grid
 
 
 class ExponentialSquash(nn.Module):
@@ -70,4 +70,5 @@ FORM = DecodeForm(
     build=lambda spec: MomentsOf(ExponentialSquash(spec), spec),
     finish="moments",
     finish_params=lambda spec: {**grid_params(spec.height, spec.width), **exponential_confidence(spec)},
+    grid=whole_grid,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from npuface_export.decode.form import DecodeForm
 from npuface_export.decode.needs import marginals_needs, moments_needs, softmax_needs
 from npuface_export.decode.seed import softargmax_points
-from npuface_export.decode.sums import MapSoftmax, MomentsOf, grid_params
+from npuface_export.decode.sums import MapSoftmax, MomentsOf, grid_params, whole_grid
 
 FORM = DecodeForm(
     name="separable",
@@ -19,4 +19,5 @@ FORM = DecodeForm(
     build=lambda spec: MomentsOf(MapSoftmax(spec), spec),
     finish="moments",
     finish_params=lambda spec: grid_params(spec.height, spec.width),
+    grid=whole_grid,
 )

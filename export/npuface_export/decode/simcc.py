@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from npuface_export.decode.form import DecodeForm, HeatmapSpec, Need
-from npuface_export.decode.sums import fixed_depthwise, grid_across, grid_params
+from npuface_export.decode.sums import fixed_depthwise, grid_across, grid_params, whole_grid
 
 
 class _AxisMoments(nn.Module):
@@ -80,4 +80,5 @@ FORM = DecodeForm(
     finish="moments",
     finish_params=_params,
     kinds=("simcc",),
+    grid=whole_grid,
 )

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from npuface_export.decode.form import DecodeForm, HeatmapSpec
+from npuface_export.decode.form import DecodeForm, HeatmapSpec, moments_of
 
 _MOVES = {"view", "_unsafe_view", "reshape", "permute", "transpose", "slice", "expand", "clone", "detach", "alias"}
 """Operators that move values and keep their scale."""
@@ -93,10 +93,9 @@ def int8_output(form: DecodeForm, spec: HeatmapSpec, heatmaps: Tensor, wide: boo
     """
     module = form.build(spec).eval()
     rounding = _Rounding()
-    for name, part in module.named_modules():
-        if wide and name.rpartition(".")[2] == "moments":
-            part.register_forward_pre_hook(_setter(rounding, True))
-            part.register_forward_hook(_setter(rounding, False))
+    for part in moments_of(module) if wide else ():
+        part.register_forward_pre_hook(_setter(rounding, True))
+        part.register_forward_hook(_setter(rounding, False))
     with torch.no_grad():
         entered = eight_bits(heatmaps)
         with rounding:

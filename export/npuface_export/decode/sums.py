@@ -140,6 +140,11 @@ class SumsOf(nn.Module):
         return sums
 
 
+def whole_grid(spec: HeatmapSpec) -> tuple[int, int]:
+    """The cells that the grids of Moments and MapSums span (see DecodeForm.grid)."""
+    return spec.height, spec.width
+
+
 def grid_params(height: int, width: int) -> dict[str, float]:
     """The host half's way from moments back to cells."""
     across, down = exact_grid(width), exact_grid(height)

@@ -14,7 +14,7 @@ from torch.nn import functional
 from npuface_export.decode.form import DecodeForm, HeatmapSpec, Need, expected_cell
 from npuface_export.decode.needs import marginals_needs, moments_needs
 from npuface_export.decode.relative_threshold import threshold_mass
-from npuface_export.decode.sums import MomentsOf, grid_params
+from npuface_export.decode.sums import MomentsOf, grid_params, whole_grid
 
 _SHARPNESS = 12.0
 """Over t: of the softplus that stands for the relu in training. A map that lies below t as a whole still has a
@@ -57,4 +57,5 @@ FORM = DecodeForm(
     build=lambda spec: MomentsOf(StaticSquash(spec), spec),
     finish="moments",
     finish_params=lambda spec: {**grid_params(spec.height, spec.width), "ideal_mass": threshold_mass(spec)},
+    grid=whole_grid,
 )

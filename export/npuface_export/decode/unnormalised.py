@@ -14,7 +14,7 @@ from npuface_export.decode.per_map_maximum import (
     exponential_needs,
     exponential_points,
 )
-from npuface_export.decode.sums import SumsOf, grid_params
+from npuface_export.decode.sums import SumsOf, grid_params, whole_grid
 
 FORM = DecodeForm(
     name="unnormalised",
@@ -24,4 +24,5 @@ FORM = DecodeForm(
     build=lambda spec: SumsOf(ExponentialSquash(spec), spec),
     finish="sums",
     finish_params=lambda spec: {**grid_params(spec.height, spec.width), **exponential_confidence(spec)},
+    grid=whole_grid,
 )

@@ -21,7 +21,8 @@ from npuface_export.decode.seed import softargmax_points
 from npuface_export.network import Network
 
 LIMIT = 0.25
-"""Heatmap px. A beta whose landmarks lie farther than this from the model's own, on average, is not a good one."""
+"""Heatmap px. A beta or a threshold whose landmarks lie farther than this from the model's own, on average, is not a
+good one."""
 DEFAULT_BETA = 20.0
 _CLEAR = 0.1
 _HEIGHTS = np.geomspace(2, 400, 28)
@@ -45,7 +46,7 @@ class Fit:
         beta_before: the model's own, or the published default.
         threshold_error: the relative threshold against the model's own decode.
         faces: that the figures are of.
-        warning: where neither is good.
+        warning: where neither of both is good; None where one is.
     """
 
     beta: float | None
@@ -92,17 +93,15 @@ def fit_decode(network: Network, reference: Reference, faces: CalibrationFaces) 
 
 
 def _warning(found: Fit) -> str | None:
-    if found.error is not None and not found.error <= LIMIT:
-        return (
-            f"no beta is good: the best, {found.beta:.3g}, leaves the landmarks {found.error:.2g} heatmap px from the "
-            f"model's own, over {LIMIT:g}"
-        )
-    if found.error is None and not found.threshold_error <= LIMIT:
-        return (
-            f"no threshold is good: the best, {found.threshold:g}, leaves the landmarks {found.threshold_error:.2g} "
-            f"heatmap px from the model's own, over {LIMIT:g}"
-        )
-    return None
+    if found.threshold_error <= LIMIT or (found.error is not None and found.error <= LIMIT):
+        return None
+    best = f"the best threshold, {found.threshold:g}, leaves the landmarks {found.threshold_error:.2g} heatmap px"
+    if found.beta is None:
+        return f"no threshold is good: {best} from the model's own decode, over {LIMIT:g}"
+    return (
+        f"neither a threshold nor a beta is good: {best} from the model's own decode and the best beta, "
+        f"{found.beta:.3g}, {found.error:.2g}, both over {LIMIT:g}"
+    )
 
 
 def _maps(network: Network, pictures: Sequence[NDArray[np.float32]]) -> Tensor:

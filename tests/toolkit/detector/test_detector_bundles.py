@@ -82,6 +82,12 @@ def test_the_bundle_finds_what_torch_finds(
         assert abs(one.score - other.score) < 1e-4
 
 
+def test_nothing_is_said_of_what_a_gpu_runs_where(checkpoint: Path, tmp_path: Path) -> None:
+    for target, is_told in (("openvino-cpu", True), ("openvino-gpu", False)):
+        made = export_detector(detector_network(str(checkpoint)), target_by_name(target), tmp_path / target)
+        assert (made.placement is not None) == is_told
+
+
 def test_it_is_quantized_and_compiled_with_nothing_on_the_cpu(
     checkpoint: Path, tmp_path: Path, astronaut: NDArray[np.uint8], capfd: pytest.CaptureFixture[str]
 ) -> None:

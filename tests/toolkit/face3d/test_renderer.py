@@ -126,6 +126,15 @@ def test_a_wrong_network_is_noticed(tmp_path: Path) -> None:
     assert not (tmp_path / "b").exists()
 
 
+def test_nothing_is_said_of_what_a_gpu_runs_where(tmp_path: Path) -> None:
+    """A CPU stands in for it here, which tells neither what runs where nor how long it takes."""
+    assert export_renderer(baked(), target_by_name("openvino-gpu"), tmp_path / "b").placement is None
+    assert quantize_renderer(tmp_path / "b").placement is None
+    with pytest.raises(UserError, match="cannot time renderers for openvino-gpu") as refused:
+        bench_renderers("none", tmp_path, None, "openvino-gpu", 1)
+    assert "stands in for it" in refused.value.why
+
+
 @pytest.mark.parametrize("target", ["ethos-u55-256", "ethos-u85-256"])
 def test_all_of_it_runs_on_the_npu(target: str, tmp_path: Path) -> None:
     export_renderer(baked(), target_by_name(target), tmp_path / "b")

@@ -61,7 +61,7 @@ def bench(
     Example: npuface bench bundle other-bundle --report report/
     """
     from npuface_benchmarks.bench import bench as measure
-    from npuface_benchmarks.compare import WORSE, check_machine, compare, comparison_table
+    from npuface_benchmarks.compare import WORSE, check_machine, compare, comparison_table, why_no_nme
     from npuface_benchmarks.peer_table import peer_table, verdicts
     from npuface_benchmarks.report import write_report
     from npuface_benchmarks.tables import answer_tables
@@ -84,14 +84,15 @@ def bench(
             record = replace(record, accuracy=_accuracy(record, bundles, peer or [], files, *labelled))
         write_report(record, report, frame)
         changes = [] if before is None else compare(before, record, tolerance, other_machine)
+        apart = None if before is None else why_no_nme(before, record)
         beside = peer_table(record)
         shown = [
             *answer_tables(record),
             *([beside] if beside else []),
             *([comparison_table(changes)] if changes else []),
         ]
-        said = {"comparison": [vars(change) for change in changes]} if changes else {}
-        texts = [*verdicts(record), f"report: {report}/report.html"]
+        said = {"comparison": [vars(change) for change in changes], "nme_not_compared": apart} if changes else {}
+        texts = [*verdicts(record), *([apart] if apart else []), f"report: {report}/report.html"]
         result.result(record.as_json() | said, *map(measured_table, shown), *texts)
     worse = [f"{change.subject}, {change.figure}" for change in changes if change.verdict == WORSE]
     if worse:

@@ -91,7 +91,7 @@ def explain(
             manifest.file(bundle, role)
         forms = _forms(manifest)
         data = bundle_json(bundle, manifest) | {"forms": forms}
-        rows = [(form["form"], f"{form['cost'] / 1000:,.0f}", form["verdict"]) for form in forms]
+        rows = [(form["form"], _cost(form["cost"]), form["verdict"]) for form in forms]
         costs = table("Decode forms, the cheapest first", ("form", "cost, about us a face", "verdict"), rows)
         shown = [_bundle_table(bundle, manifest), costs]
         if operators or graph or placement_table.has_operators(manifest):
@@ -106,8 +106,11 @@ def explain(
 
 
 def _forms(manifest: Manifest) -> list[dict[str, Any]]:
-    """Every decode form for such a network on the bundle's target, the cheapest first, and what became of it."""
-    from npuface_export.choose import by_cost, cost_of
+    """Every decode form for such a network on the bundle's target, the cheapest first, and what became of it.
+
+    Those that cannot decode maps of this size stand last and have no cost.
+    """
+    from npuface_export.choose import by_cost, cost_of, unfit
     from npuface_export.decode import HeatmapSpec
     from npuface_export.target import target_by_name
 
@@ -115,7 +118,7 @@ def _forms(manifest: Manifest) -> list[dict[str, Any]]:
     spec = HeatmapSpec(manifest.landmarks.points, maps.height, maps.width, kind=maps.kind)
     verdicts = {refusal["form"]: f"refused: {refusal['reason']}" for refusal in decode.refused}
     verdicts[decode.form] = f"taken, but {decode.warning}" if decode.warning else "taken"
-    return [
+    fitting = [
         {
             "form": form.name,
             "cost": cost_of(form, target, spec),
@@ -123,6 +126,13 @@ def _forms(manifest: Manifest) -> list[dict[str, Any]]:
         }
         for form in by_cost(target, spec)
     ]
+    return fitting + [
+        {"form": one["form"], "cost": None, "verdict": f"refused: {one['reason']}"} for one in unfit(spec)
+    ]
+
+
+def _cost(nanoseconds: float | None) -> str:
+    return "-" if nanoseconds is None else f"{nanoseconds / 1000:,.0f}"
 
 
 def bundle_json(bundle: Path, manifest: Manifest) -> dict[str, Any]:
@@ -210,8 +220,10 @@ def _origin_rows(origin: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     return rows + ([("warning", fit["warning"])] if "warning" in fit else [])
 
 
-def _decode_rows(moved: Mapping[str, float] | None) -> list[tuple[str, str]]:
+def _decode_rows(moved: Mapping[str, float | None] | None) -> list[tuple[str, str]]:
     if not moved:
         return []
-    text = f"{moved['float_px']:.3f} heatmap px against the trained one, {moved['int8_px']:.3f} by 8 bits (simulated)"
+    text = f"{moved['float_px']:.3f} heatmap px against the trained one"
+    if moved["int8_px"] is not None:
+        text += f", {moved['int8_px']:.3f} by 8 bits (simulated)"
     return [("decode moves landmarks", f"{text}; budget {moved['budget_px']:g}")]

@@ -57,11 +57,11 @@ def bench_renderers(model: str, codes: Path, light_field: Path | None, target: s
         runs: rounds in which each takes its turn.
 
     Raises:
-        UserError: a checkpoint or the codes cannot be used, or the target is an NPU, whose times a host cannot tell.
+        UserError: a checkpoint or the codes cannot be used, or the target is no CPU, and a host cannot tell its times.
     """
     chosen = target_by_name(target)
-    if chosen.is_npu:
-        why = "it is an NPU, and what emulates it here tells nothing of its times"
+    if not chosen.runs_on_host:
+        why = "it is no CPU, and what stands in for it here tells nothing of its times"
         raise UserError(
             f"cannot time renderers for {target}", why, "give a CPU target; npuface quantize shows estimates"
         )
