@@ -21,7 +21,7 @@ from npuface_export.converters.recipe import Recipe
 from npuface_export.converters.tflite_fold import fold_shift, unfold_shift
 from npuface_export.converters.tflite_graph import DECODED, HEATMAPS, PICTURE, Graph
 from npuface_export.quiet import quiet_tools
-from npuface_runtime.errors import UserError
+from npuface_runtime.errors import UserError, reason_of
 from npuface_runtime.geometry import Shape
 
 _FILE = "model.tflite"
@@ -49,6 +49,24 @@ class _Marked(nn.Module):
         return decoded
 
 
+class _Planes(nn.Module):
+    """A network whose answer is written by a convolution, so that it stands in the file as planes, channels last.
+
+    Of linear layers the converter leaves (K, cells) or (1, K, cells), whatever they are reshaped to. A depthwise
+    convolution by one keeps every value, for one multiplication each.
+    """
+
+    def __init__(self, network: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.network = network
+        self.keep = nn.Conv2d(channels, channels, 1, groups=channels, bias=False)
+        nn.init.ones_(self.keep.weight)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        planes: Tensor = self.keep(self.network(pictures))
+        return planes
+
+
 class LiteRt:
     """Converter to TFLite (see converter.Converter)."""
 
@@ -65,20 +83,15 @@ class LiteRt:
         Raises:
             UserError: the decode does not keep four dimensions.
         """
-        module = _Marked(network, decode).eval()
+        pictures, path = torch.zeros(1, channels, *shape), folder / _FILE
         with torch.no_grad():
-            made = tuple(module(torch.zeros(1, channels, *shape)).shape)
+            drawn = network.eval()(pictures)
+            made = tuple(decode.eval()(drawn).shape)
         if len(made) != 4:
             raise UserError("cannot convert the network to TFLite", f"its output is {made}", "make it N, C, H, W")
-        path = folder / _FILE
-        with quiet_tools():
-            import litert_torch  # takes seconds, and only this method needs it
-
-            litert_torch.config.show_progress = False
-            channels_last = litert_torch.to_channel_last_io(module, args=[0], outputs=[0]).eval()
-            litert_torch.convert(channels_last, (torch.zeros(1, *shape, channels),)).export(str(path))
-        graph = Graph.read(path)
-        _name_tensors(graph)
+        graph = _converted(_Marked(network, decode), pictures, path)
+        if drawn.ndim == 4 and not _has_planes(graph, drawn):
+            graph = _converted(_Marked(_Planes(network, drawn.shape[1]), decode), pictures, path)
         fold_shift(graph, HEATMAPS)
         graph.write(path)
         return _files(graph, path)
@@ -119,6 +132,29 @@ class LiteRt:
         path = folder / f"{HEATMAPS}.tflite"
         graph.write(path)
         return _files(graph, path)
+
+
+def _converted(module: nn.Module, pictures: Tensor, path: Path) -> Graph:
+    """What the converter makes of a marked network, its tensors named. Raises UserError where the converter fails."""
+    with quiet_tools():
+        import litert_torch  # takes seconds, and only this needs it
+
+        litert_torch.config.show_progress = False
+        channels_last = litert_torch.to_channel_last_io(module.eval(), args=[0], outputs=[0]).eval()
+        try:
+            litert_torch.convert(channels_last, (pictures.permute(0, 2, 3, 1),)).export(str(path))
+        except (ValueError, RuntimeError) as error:
+            why, fix = f"the converter fails: {reason_of(error)}", "write what it names with other operators"
+            raise UserError("cannot convert the network to TFLite", why, fix) from None
+    graph = Graph.read(path)
+    _name_tensors(graph)
+    return graph
+
+
+def _has_planes(graph: Graph, drawn: Tensor) -> bool:
+    """Whether the heatmaps stand in the file as [1, H, W, K]."""
+    tensor, (batch, channels, height, width) = graph.by_name(HEATMAPS), drawn.shape
+    return tensor is not None and graph.shape(tensor) == (batch, height, width, channels)
 
 
 def _name_tensors(graph: Graph) -> None:
