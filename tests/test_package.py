@@ -160,7 +160,7 @@ def test_wheel_holds_the_four_packages_with_their_data_and_no_tests(wheel: Path)
 def test_wheel_metadata_names_the_command_and_the_extras(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     info = next(name.split("/")[0] for name in archive.namelist() if ".dist-info/" in name)
-    assert "npuface = npuface_toolkit.cli:main" in archive.read(f"{info}/entry_points.txt").decode()
+    assert "npuface = npuface_toolkit.__main__:main" in archive.read(f"{info}/entry_points.txt").decode()
     metadata = Parser().parsestr(archive.read(f"{info}/METADATA").decode())
     extras = set(metadata.get_all("Provides-Extra") or [])
     assert {"onnxruntime", "openvino", "litert", "tflite", "camera", "export", "train", "dev"} <= extras
@@ -174,6 +174,12 @@ def test_a_camera_gets_numpy_and_litert_and_no_more(camera: Path) -> None:
     installed = {canonicalize_name(row["name"]) for row in listed}
     assert installed == {"npuface"} | closure("numpy") | closure("ai-edge-litert")
     assert not installed & {"torch", "onnx", "opencv-python-headless", "typer"}
+
+
+def test_on_a_camera_the_command_says_what_it_needs(camera: Path) -> None:
+    done = subprocess.run([camera.parent / "npuface", "track", "bundle", "film.avi"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == "  fix: pip install 'npuface[export]'"
 
 
 def test_the_closure_of_a_requirement_follows_extras() -> None:

@@ -90,6 +90,8 @@ def machine_facts(record: Record) -> dict[str, str]:
         "Finding the face": f"{detection}; in no other figure",
         "Measured at": record.created,
     }
+    if record.no_energy:
+        facts["Energy"] = f"not measured: {record.no_energy}"
     if record.threads_refused:
         refused = ", ".join(map(str, record.threads_refused))
         facts["Threads left out"] = f"{refused}: more than the machine's cores"

@@ -14,7 +14,14 @@ ESTIMATED = "compiler estimate"
 WHAT_NUMBERS_ARE: Mapping[str, str] = {
     "milliseconds": f"{MEASURED}: wall-clock time of one face on this machine's CPU; p95, p99: percentiles. "
     "The two ways of every bundle, and all bundles of one engine, take turns in one run",
+    "total, after network": f"{MEASURED}: medians of sums that are taken run by run, so the columns need not add up to "
+    "them. The total is all stages, after network is transfer, decode and map",
+    "prepare, network, decode, map": f"{MEASURED}: crop and normalise; the engine; the host's half of the "
+    "decode, which for heatmaps is all of it; the landmarks back to the frame",
     "CPU time": f"{MEASURED}: time that all threads of the process took for one face, the sum over the cores",
+    "energy": f"{MEASURED}: of one face, by the counters of the processor's packages, with all else that ran on them",
+    "memory (runtime alone)": f"{MEASURED}: most that a process of its own held with the bundle open and run, and in "
+    "brackets before, with the runtime alone in it",
     "NME": f"{MEASURED}: mean distance of the points from the true ones over that of the outer eye corners, mean over "
     "the labelled faces, each cropped around its true points; over the points that all of the rows give",
     "transfer": f"{MEASURED}: one copy of what leaves the network into the application's own memory. It stands for the "
@@ -27,6 +34,7 @@ WHAT_NUMBERS_ARE: Mapping[str, str] = {
     "NPU milliseconds": f"{ESTIMATED}: what the vendor's compiler says of one inference; no hardware ran. The decode "
     "is the whole network less the same network ending at its heatmaps, and may be negative where heatmaps that stay "
     "inside need not be written out",
+    "SRAM, flash": f"{ESTIMATED}: most of the SRAM that is in use at once, and what lies in flash, weights above all",
     "CPU operators": f"{ESTIMATED}: the operators that the vendor's compiler left to the CPU",
     "NPU landmarks": f"{EMULATED}: an NPU's model runs on a CPU engine, which says where its landmarks lie and nothing "
     "about its speed",

@@ -38,20 +38,19 @@ class Moved:
     """How far a form moves the landmarks on average, in heatmap px.
 
     Attributes:
-        float_px: its float points against the decode that the network was trained with.
+        float_px: its float points against the reference; None where the form is the reference itself.
         int8_px: its points in INT8, simulated, against its float points; None where the target runs no INT8.
+        reference: what the forms are compared with, in words (see reference_name).
     """
 
-    float_px: float
+    float_px: float | None
     int8_px: float | None
+    reference: str
 
     def refuses(self, budget: float) -> str | None:
         """Why this is over the budget; None if it is not."""
-        if not self.float_px <= budget:
-            return (
-                f"it moves the landmarks by {self.float_px:.2g} heatmap px against the decode that the network was "
-                f"trained with, over {budget:g}"
-            )
+        if self.float_px is not None and not self.float_px <= budget:
+            return f"it moves the landmarks by {self.float_px:.2g} heatmap px against {self.reference}, over {budget:g}"
         if self.int8_px is not None and not self.int8_px <= budget:
             return f"8 bits move its landmarks by {self.int8_px:.2g} heatmap px (simulated), over {budget:g}"
         return None
@@ -59,8 +58,8 @@ class Moved:
     @property
     def worst(self) -> float:
         """The largest of what there is; infinite where one is no number."""
-        figures = (self.float_px, 0.0 if self.int8_px is None else self.int8_px)
-        return max(math.inf if math.isnan(px) else px for px in figures)
+        figures = [px for px in (self.float_px, self.int8_px) if px is not None]
+        return max((math.inf if math.isnan(px) else px for px in figures), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def choose_form(
     """The cheapest decode form that a target can run and that keeps to half the error budget, or else to all of it.
 
     Args:
-        network: what it goes behind; its own decode is what the forms are measured against.
+        network: what it goes behind; its own decode, or what stands for it, is what the forms are compared with.
         target: what it is to run on.
         heatmaps: what enters the decode on some pictures of faces, float32 [N, C, H, W].
         forced: a form to take instead. One over the budget is taken with a warning.
@@ -168,11 +167,12 @@ def measure(form: DecodeForm, network: Network, target: Target, heatmaps: Tensor
     clear = _clear(heatmaps, network)
     with torch.no_grad():
         exact = form.points(heatmaps, spec).numpy()
-        own = own_points(network, heatmaps).numpy()
+        own = None if _is_reference(form, network) else own_points(network, heatmaps).numpy()
+    float_px = None if own is None else _distance(exact, own, clear)
     int8_px = None
     if "int8" in target.precisions:
         int8_px = _distance(_int8_points(form, spec, target, heatmaps), exact, clear)
-    return Moved(float_px=_distance(exact, own, clear), int8_px=int8_px)
+    return Moved(float_px, int8_px, reference_name(network))
 
 
 def _int8_points(form: DecodeForm, spec: HeatmapSpec, target: Target, heatmaps: Tensor) -> NDArray[np.floating]:
@@ -190,7 +190,24 @@ def own_points(network: Network, heatmaps: Tensor) -> Tensor:
     """Points [N, K, 2] in cells by the decode that the network was trained with, or by what stands for it."""
     if network.own_points is not None:
         return network.own_points(heatmaps)
-    return form_by_name(network.decode or ADAPTIVE[network.kind]).points(heatmaps, network.spec)
+    return form_by_name(_reference_form(network)).points(heatmaps, network.spec)
+
+
+def reference_name(network: Network) -> str:
+    """What own_points decodes by, in words."""
+    if network.own_points is not None:
+        return "the model's own decode"
+    if network.decode is not None:
+        return "the decode that the network was trained with"
+    return f"{ADAPTIVE[network.kind]} with the threshold {network.threshold:g}"
+
+
+def _reference_form(network: Network) -> str:
+    return network.decode or ADAPTIVE[network.kind]
+
+
+def _is_reference(form: DecodeForm, network: Network) -> bool:
+    return network.own_points is None and form.name == _reference_form(network)
 
 
 def _clear(heatmaps: Tensor, network: Network) -> NDArray[np.bool_]:

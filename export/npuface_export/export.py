@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +90,7 @@ def _manifest(
             bytes_out(model),
             choice.refused,
             choice.warning,
-            {"budget_px": budget, "float_px": choice.moved.float_px, "int8_px": choice.moved.int8_px},
+            {"budget_px": budget, **asdict(choice.moved)},
         ),
         placement=cpu_placement(model) if target.runs_on_host else None,
         origin=network.origin,

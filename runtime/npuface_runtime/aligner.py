@@ -54,8 +54,8 @@ class FaceAligner:
 
         Args:
             bundle: a folder made by npuface export.
-            detector: "cascade", the path of a YuNet or UltraFace ONNX file, or a Detector, which stays the
-                caller's to close.
+            detector: "cascade", the folder of a detector's bundle, the path of a YuNet or UltraFace ONNX file, or a
+                Detector, which stays the caller's to close.
             threads: CPU threads of the engine.
             passes: how often the network sees a face: from the second time on it is cut out around the
                 landmarks of the time before. It helps a network that does not take rough framing; the shipped

@@ -79,8 +79,9 @@ class Landmarker:
         """Why the bundle in use cannot be exchanged for that one; None where it can."""
         if not self._is_open:
             return "what it should go on in is closed"
-        if manifest.landmarks != self.manifest.landmarks:
-            return f"its landmarks are {manifest.landmarks}, those in use {self.manifest.landmarks}"
+        its, ours = manifest.landmarks, self.manifest.landmarks
+        if its != ours:
+            return f"it has {its.points} landmarks of {its.scheme}, the one in use {ours.points} of {ours.scheme}"
         return None
 
     def close(self) -> None:

@@ -89,8 +89,9 @@ class Decode:
         bytes_out: bytes that leave the network for one face.
         refused: forms that were not taken, each {"form", "reason"}.
         warning: why the form would not have been taken, had it not been asked for; None where it would.
-        moved: {"budget_px", "float_px", "int8_px"}: by how much the form moves landmarks on average, in heatmap cells,
-            against the decode that the network was trained with and by 8 bits, simulated (None where there are none).
+        moved: {"budget_px", "float_px", "int8_px", "reference"}: by how much the form moves landmarks on average, in
+            heatmap cells: in float against the reference, which is named in words (None where the form is that itself),
+            and by 8 bits, simulated (None where there are none).
         face_confidence: mean confidence of the landmarks of a clear face, in float: the scale on which that of another
             face is read. None where the form has no confidence.
     """
@@ -101,7 +102,7 @@ class Decode:
     bytes_out: int
     refused: tuple[Mapping[str, str], ...] = ()
     warning: str | None = None
-    moved: Mapping[str, float | None] | None = None
+    moved: Mapping[str, Any] | None = None
     face_confidence: float | None = None
 
 

@@ -81,8 +81,9 @@ class _Shift:
 @dataclass(frozen=True)
 class _Moved:
     budget_px: float
-    float_px: float
+    float_px: float | None
     int8_px: float | None
+    reference: str | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,10 @@ class _Fit:
     threshold: float
     threshold_error: float
     faces: int
+    reference: str | None = None
+    threshold_before: float | None = None
+    threshold_error_before: float | None = None
+    threshold_in_use: float | None = None
     warning: str | None = None
     given_beta: float | None = None
 
@@ -114,7 +119,7 @@ class _Fit:
 class _Origin:
     file: str
     head: str
-    reference: str
+    own_decode: str | None = None
     fit: Mapping[str, Any] | None = None
 
 

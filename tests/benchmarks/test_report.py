@@ -16,11 +16,12 @@ from example_record import npu_result, record, result
 from numpy.typing import NDArray
 
 from npuface_benchmarks.facts import opening_facts
-from npuface_benchmarks.markdown import markdown_tables
+from npuface_benchmarks.markdown import markdown_report, markdown_tables
 from npuface_benchmarks.record import BundleResult, Record
 from npuface_benchmarks.report import html_report, write_report
 from npuface_runtime.errors import UserError
 
+ROOT = Path(__file__).parent.parent.parent
 FILES = {"report.json", "report.md", "report.html", "face.png"}
 HOSTILE = '<script>alert("x")</script> | `rm` [a](http://evil.example/) $\\frac \x01'
 
@@ -81,6 +82,21 @@ def test_the_page_has_the_numbers(html: str) -> None:
     assert "Some CPU, 2 cores" in text
     assert "64: more than the machine's cores" in text
     assert "1.25 (1.56)" in text
+
+
+@pytest.mark.parametrize(
+    "word", ["prepare", "decode", "map", "after network", "total", "runtime alone", "energy", "SRAM", "flash"]
+)
+def test_the_report_says_what_each_column_is(word: str) -> None:
+    assert any(word in name for name in record().numbers)
+    assert word in (ROOT / "docs" / "bench.md").read_text()
+
+
+def test_the_report_says_that_columns_need_not_add_up_and_why_there_is_no_energy(html: str) -> None:
+    told = Page(html).text, markdown_report(record(), "face.png")
+    assert all("need not add up" in text for text in told)
+    assert all("not measured: there is no energy counter" in text for text in told)
+    assert "not measured" not in markdown_report(replace(record(), no_energy=None), "face.png")
 
 
 def test_the_page_loads_nothing(html: str) -> None:

@@ -67,6 +67,7 @@ def test_the_cheapest_form_that_keeps_to_the_budget_is_taken(monkeypatch: pytest
     choice = choose_form(network("relative-threshold"), EVERYTHING, low)
     assert (choice.form.name, choice.warning) == ("relative-threshold", None)
     moved = measure(form_by_name("threshold-marginals"), network("relative-threshold"), EVERYTHING, low)
+    assert moved.float_px is not None
     assert moved.float_px > BUDGET
     reason = (
         f"it moves the landmarks by {moved.float_px:.2g} heatmap px against the decode that the network was trained "
@@ -91,7 +92,7 @@ def test_a_form_that_eight_bits_ruin_is_refused_with_the_figure(monkeypatch: pyt
     registered(monkeypatch, "seed", "host")
     choice = choose_form(network("seed", beta=10.0), EVERYTHING, peaks(), budget=0.5)
     moved = measure(form_by_name("seed"), network("seed", beta=10.0), EVERYTHING, peaks())
-    assert moved.float_px == 0
+    assert moved.float_px is None, "it is what forms are compared with"
     assert moved.int8_px is not None
     assert moved.int8_px > 0.5
     assert choice.form.name == "host"
@@ -113,7 +114,7 @@ def test_where_the_target_runs_no_int8_its_8_bits_refuse_nothing(monkeypatch: py
     half = replace(EVERYTHING, precisions=("float16",))
     choice = choose_form(network("seed", beta=10.0), half, peaks())
     assert (choice.form.name, choice.refused) == ("seed", ())
-    assert (choice.moved.float_px, choice.moved.int8_px) == (0, None)
+    assert (choice.moved.float_px, choice.moved.int8_px) == (None, None)
     assert choice.moved.worst == 0
 
 
@@ -213,11 +214,15 @@ def test_the_models_own_decode_comes_before_the_name_of_one() -> None:
     )
     moved = measure(form_by_name("relative-threshold"), shifted, EVERYTHING, peaks())
     assert moved.float_px == pytest.approx(2**0.5, abs=1e-4)
+    assert moved.reference == "the model's own decode"
 
 
 def test_where_no_decode_is_known_one_that_adapts_to_the_peaks_stands_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     registered(monkeypatch, "threshold-marginals", "relative-threshold")
-    assert choose_form(network(None), EVERYTHING, peaks(0.2)).form.name == "relative-threshold"
+    choice = choose_form(network(None), EVERYTHING, peaks(0.2))
+    assert (choice.form.name, choice.moved.float_px) == ("relative-threshold", None)
+    assert choice.moved.reference == "relative-threshold with the threshold 0.3"
+    assert "heatmap px against relative-threshold with the threshold 0.3, over 0.1" in choice.refused[0]["reason"]
 
 
 def test_a_network_that_draws_no_peak_is_refused() -> None:

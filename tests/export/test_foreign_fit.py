@@ -22,7 +22,7 @@ HEIGHT, WIDTH, STRIDE, SIGMA = 24, 30, 4, 1.8
 Own = Callable[[Tensor], Tensor]
 
 
-def network() -> Network:
+def network(own: Own | None = None) -> Network:
     """Its three heatmaps are the picture's three channels, averaged over each cell."""
     return Network(
         name="drawn",
@@ -39,6 +39,7 @@ def network() -> Network:
         threshold=0.3,
         beta=20.0,
         sigma=1.5,
+        own_points=own,
     )
 
 
@@ -65,7 +66,7 @@ def form_points(name: str, **changes: float) -> Own:
 
 
 def test_beta_is_that_of_the_models_own_softargmax() -> None:
-    found = fit_decode(network(), form_points("seed", beta=12.0), FACES)
+    found = fit_decode(network(form_points("seed", beta=12.0)), FACES)
     assert found.beta == pytest.approx(12, rel=0.15)
     assert found.error is not None
     assert found.error_before is not None
@@ -74,15 +75,38 @@ def test_beta_is_that_of_the_models_own_softargmax() -> None:
 
 
 def test_threshold_is_that_of_the_models_own_decode() -> None:
-    found = fit_decode(network(), form_points("relative-threshold", threshold=0.55), FACES)
-    assert found.threshold == pytest.approx(0.55)
+    found = fit_decode(network(form_points("relative-threshold", threshold=0.55)), FACES)
+    assert found.threshold == found.threshold_in_use == pytest.approx(0.55)
     assert found.threshold_error < 1e-4
+    assert found.threshold_before == 0.3
+    assert found.threshold_error_before > found.threshold_error
+    assert found.reference == "the model's own decode"
+
+
+def test_a_threshold_that_is_only_nearer_to_the_argmax_is_told_and_not_taken() -> None:
+    """Second peaks beside the first draw the mean away from the argmax, the less the higher the threshold is."""
+    beside = [p + 0.8 * np.roll(p, 3 * STRIDE, axis=1) for p in (*FACES.varied, *FACES.plain)]
+    found = fit_decode(network(), CalibrationFaces(beside[:12], beside[12:], 18, 0, 0, True))
+    assert found.reference == "the sub-pixel argmax"
+    assert found.threshold_error < 0.5 * found.threshold_error_before
+    assert (found.threshold_before, found.threshold_in_use) == (0.3, 0.3)
+
+
+def test_a_threshold_that_is_no_better_on_the_other_faces_is_not_taken() -> None:
+    """What it is chosen on has its landmarks by another threshold than what it is measured on."""
+
+    def own(maps: Tensor) -> Tensor:
+        return form_points("relative-threshold", threshold=0.7 if len(maps) == 12 else 0.3)(maps)
+
+    found = fit_decode(network(own), FACES)
+    assert (found.threshold, found.threshold_in_use) == (pytest.approx(0.7), 0.3)
+    assert found.threshold_error > found.threshold_error_before == 0
 
 
 def test_a_better_beta_has_less_background_bias_than_the_published_one() -> None:
     """Against the sub-pixel argmax, on maps so flat that beta 20 leaves the background a part."""
     faint = CalibrationFaces([p * 0.25 for p in FACES.varied], [p * 0.25 for p in FACES.plain], 18, 0, 0, True)
-    found = fit_decode(network(), sub_pixel_argmax, faint)
+    found = fit_decode(network(), faint)
     assert found.beta is not None
     assert found.bias is not None
     assert found.bias_before is not None
@@ -94,7 +118,7 @@ def test_a_better_beta_has_less_background_bias_than_the_published_one() -> None
 
 
 def test_it_warns_when_neither_a_threshold_nor_a_beta_is_good() -> None:
-    found = fit_decode(network(), lambda maps: torch.full((len(maps), 3, 2), 3.0), FACES)
+    found = fit_decode(network(lambda maps: torch.full((len(maps), 3, 2), 3.0)), FACES)
     assert found.warning is not None
     assert "neither a threshold nor a beta is good" in found.warning
     assert f"over {LIMIT:g}" in found.warning
@@ -102,7 +126,7 @@ def test_it_warns_when_neither_a_threshold_nor_a_beta_is_good() -> None:
 
 def test_it_does_not_warn_of_beta_where_the_threshold_is_good() -> None:
     """In so much noise no softmax finds what the model's own threshold does."""
-    found = fit_decode(network(), form_points("relative-threshold", threshold=0.55), NOISY)
+    found = fit_decode(network(form_points("relative-threshold", threshold=0.55)), NOISY)
     assert found.error is not None
     assert found.error > LIMIT
     assert found.threshold_error < 0.01
@@ -110,8 +134,8 @@ def test_it_does_not_warn_of_beta_where_the_threshold_is_good() -> None:
 
 
 def test_a_network_without_a_beta_is_warned_of_its_threshold_alone() -> None:
-    offsets = replace(network(), kind="heatmap-offset", points=1)
-    found = fit_decode(offsets, lambda maps: torch.full((len(maps), 1, 2), 3.0), FACES)
+    offsets = replace(network(lambda maps: torch.full((len(maps), 1, 2), 3.0)), kind="heatmap-offset", points=1)
+    found = fit_decode(offsets, FACES)
     assert found.beta is None
     assert str(found.warning).startswith("no threshold is good")
 

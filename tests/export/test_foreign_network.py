@@ -23,6 +23,7 @@ from npuface_export.foreign.network import ForeignOptions, foreign_network
 from npuface_export.foreign.read import read_foreign
 from npuface_export.target import target_by_name
 from npuface_runtime.bundle import open_bundle
+from npuface_runtime.errors import UserError
 from npuface_runtime.finish import finish_decode
 from npuface_runtime.geometry import Crop
 from npuface_runtime.manifest import Manifest
@@ -63,6 +64,7 @@ def test_an_engine_gives_the_points_that_the_model_gave(theirs: Path, tmp_path: 
     assert manifest == Manifest.load(tmp_path / "bundle")
     assert manifest.origin is not None
     assert (manifest.origin["head"], manifest.origin["file"]) == ("soft-argmax", "theirs.onnx")
+    assert manifest.origin["own_decode"] == "in the file"
     _, session = open_bundle(tmp_path / "bundle", 1)
     crop = Crop(220.0, 120.0, 130.0, 0.2)
     with session:
@@ -92,7 +94,8 @@ def test_heatmaps_without_a_decode_have_no_reference_but_what_is_fitted(tmp_path
     network = foreign_network(saved(maps_only(16, 16, 13), tmp_path), ForeignOptions())
     assert network.own_points is None
     assert network.origin is not None
-    assert network.origin["reference"] == "sub-pixel argmax"
+    assert network.origin["own_decode"] == "none"
+    assert "reference" not in network.origin, "nothing is measured without pictures"
     assert (network.cell_scale, network.cell_offset) == ((4, 4), (1.5, 1.5))
 
 
@@ -118,6 +121,33 @@ def test_offsets_are_named_channel_by_channel(tmp_path: Path) -> None:
     assert own is not None
     expected = (best % 16 + float(maps[0, 2].flatten()[best]) / 2, best // 16 + float(maps[0, 1].flatten()[best]) / 2)
     assert own[0, 0].tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("dynamo", [False, True])
+def test_a_network_of_bgr_takes_rgb_with_its_channels_turned(tmp_path: Path, dynamo: bool) -> None:
+    """Slices that are joined are taken from both exporters of torch."""
+
+    class OfRgb(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.spots = BrightSpots()
+
+        def forward(self, pictures: Tensor) -> Tensor:
+            maps: Tensor = self.spots(torch.cat([pictures[:, 2:], pictures[:, 1:2], pictures[:, :1]], 1))
+            return maps
+
+    picture = torch.randn(1, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
+    path, how = tmp_path / "bgr.onnx", {"external_data": False} if dynamo else {}
+    torch.onnx.export(OfRgb().eval(), (picture,), path, opset_version=18, dynamo=dynamo, verbose=False, **how)
+    with torch.no_grad():
+        found = foreign_network(path, ForeignOptions()).module(picture)
+        torch.testing.assert_close(found, BrightSpots().eval()(picture.flip(1)))
+
+
+@pytest.mark.parametrize("code", ["logit:2", "garbage"])
+def test_an_offset_code_without_offsets_is_refused(tmp_path: Path, code: str) -> None:
+    with pytest.raises(UserError, match="no offsets are named, and it would be ignored"):
+        foreign_network(saved(maps_only(16, 16, 13), tmp_path), ForeignOptions("maps", offset_code=code))
 
 
 def test_hard_activations_written_out_become_one_operator(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +170,16 @@ def test_another_bundle_takes_over(open_tracker: Open, bundles: dict[str, Path],
     tracker.swap(bundles["openvino"])
     assert "OpenVINO" in tracker.description
     assert ids(tracker.track(frame)) == [0]
+
+
+def test_a_bundle_of_other_landmarks_does_not_take_over(open_tracker: Open, onnx_bundle: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(onnx_bundle, tmp_path / "other"))
+    manifest = json.loads((other / "manifest.json").read_text())
+    scheme = manifest["landmarks"]["scheme"]
+    manifest["landmarks"]["scheme"] = "custom-2"
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match=f"it has 2 landmarks of custom-2, the one in use 2 of {scheme}"):
+        open_tracker(Seer()).swap(other)
 
 
 def test_after_closing_it_says_so(open_tracker: Open) -> None:

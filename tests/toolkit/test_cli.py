@@ -75,6 +75,7 @@ def test_targets_as_json_is_one_object_on_stdout() -> None:
     ("arguments", "where", "reason"),
     [
         (("export", "student-69", "--target", "litert-cpu", "--out", "b"), "what", "student-69"),
+        (("export", "{folder}/broken", "--target", "litert-cpu", "--out", "b"), "why", "it is a folder"),
         (("export", "{folder}/text.txt", "--target", "litert-cpu", "--out", "b"), "why", "no safetensors file"),
         (("export", "student-68", "--target", "ethos-u55", "--out", "b"), "fix", "ethos-u55-128"),
         (("export", "student-68", "--target", "litert-cpu", "--out", "b", "--decode", "sead"), "fix", "seed"),

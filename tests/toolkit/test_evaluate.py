@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from peer_networks import constant_network
+from small_bundle import write_small_bundle
 
 from npuface_runtime.errors import UserError
 from npuface_toolkit.checkpoint import StudentInfo, save_student
@@ -80,6 +81,26 @@ def test_weights_that_are_not_finite_are_refused(faces: list[Face], tmp_path: Pa
     save_student(tmp_path / "nan.safetensors", weights, StudentInfo(shape, "ibug-68"))
     with pytest.raises(UserError, match="not finite"):
         predict(str(tmp_path / "nan.safetensors"), faces[:2], IBUG_68)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "fix"),
+    [
+        ("custom-68", "if its landmarks are those of ibug-68, export it again with --scheme ibug-68"),
+        ("custom-66", "give data of its own scheme"),
+    ],
+)
+def test_a_model_without_a_scheme_that_has_as_many_points_is_to_be_exported_with_it(
+    faces: list[Face], tmp_path: Path, scheme: str, fix: str
+) -> None:
+    write_small_bundle(tmp_path / "bundle")
+    path = tmp_path / "bundle/manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["landmarks"]["scheme"] = scheme
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(UserError) as caught:
+        predict(str(tmp_path / "bundle"), faces[:1], IBUG_68)
+    assert (caught.value.why, caught.value.fix) == (f"it has {scheme} landmarks, the data ibug-68", fix)
 
 
 def test_the_report_shows_the_worst_face_first(faces: list[Face], tmp_path: Path) -> None:

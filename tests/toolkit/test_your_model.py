@@ -77,6 +77,47 @@ def test_the_pages_commands_run(
         assert set(fit) <= set(re.findall(r"`(\w+)`", PAGE)) | {"faces"}
 
 
+def printed(capfd: pytest.CaptureFixture[str], *words: str) -> str:
+    """What a command prints, without its frame and line ends."""
+    with pytest.raises(SystemExit) as ended:
+        main([*words])
+    assert ended.value.code == 0
+    return " ".join(capfd.readouterr().out.replace("│", " ").split())
+
+
+def test_heatmaps_alone_are_said_to_have_no_decode_and_nothing_is_said_to_be_measured_that_was_not(
+    workplace: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--target", "onnxruntime-cpu", "--decode", "relative-threshold", "--out", str(tmp_path / "bundle")]
+    shown = printed(capfd, "export", str(workplace / "theirs.onnx"), *given)
+    assert "theirs.onnx, head plain, own decode: none" in shown
+    assert "not measured in float: other forms are compared with this one, relative-threshold with the" in shown
+    for untrue in ("measured against", "argmax", "0.000 heatmap px", "trained"):
+        assert untrue not in shown
+    moved = Manifest.load(tmp_path / "bundle").decode.moved
+    assert moved is not None
+    assert (moved["float_px"], moved["reference"]) == (None, "relative-threshold with the threshold 0.3")
+
+
+def test_with_pictures_both_thresholds_are_compared_with_the_argmax_and_the_one_before_is_kept(
+    workplace: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--target", "onnxruntime-cpu", "--calibration", str(workplace / "pictures")]
+    shown = printed(capfd, "export", str(workplace / "theirs.onnx"), *given, "--out", str(tmp_path / "bundle"))
+    origin = Manifest.load(tmp_path / "bundle").origin
+    assert origin is not None
+    fit = origin["fit"]
+    assert fit["threshold_error"] < fit["threshold_error_before"]
+    assert fit["threshold_in_use"] == fit["threshold_before"] == 0.3
+    assert f"{fit['threshold_error']:.3f} heatmap px from the sub-pixel argmax" in shown
+    assert f"(before 0.30: {fit['threshold_error_before']:.3f})" in shown
+    assert "0.30, as before: the sub-pixel argmax is not the model's own decode" in shown
+
+
+def test_help_says_what_is_found_on_pictures(capfd: pytest.CaptureFixture[str]) -> None:
+    assert "Pictures with faces, to find beta and threshold on" in printed(capfd, "export", "--help")
+
+
 def test_every_option_head_and_grid_is_on_the_page() -> None:
     named = set(re.findall(r"`([\w-]+)`", PAGE))
     assert {pattern.name for pattern in PATTERNS} | set(GRIDS) <= named

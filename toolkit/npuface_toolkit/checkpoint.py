@@ -89,7 +89,7 @@ def find_checkpoint(name: str) -> Path:
     names = ", ".join(sorted(p.stem for p in _SHIPPED.glob("*.safetensors"))) or "none"
     raise UserError(
         f"cannot open the checkpoint {name}",
-        "there is no such file",
+        "it is a folder" if path.is_dir() else "there is no such file",
         f"give a .safetensors file or a shipped student ({names})",
     )
 

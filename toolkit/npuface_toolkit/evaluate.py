@@ -106,12 +106,12 @@ def shared_points(predictions: Sequence[Prediction], left_out: Sequence[int] = (
 
 
 def _check_scheme(model: str, theirs: str, scheme: Scheme) -> None:
-    if theirs != scheme.name:
-        raise UserError(
-            f"cannot evaluate {model}",
-            f"it has {theirs} landmarks, the data {scheme.name}",
-            "give data of its own scheme",
-        )
+    if theirs == scheme.name:
+        return
+    fix = "give data of its own scheme"
+    if theirs == f"custom-{scheme.points}":
+        fix = f"if its landmarks are those of {scheme.name}, export it again with --scheme {scheme.name}"
+    raise UserError(f"cannot evaluate {model}", f"it has {theirs} landmarks, the data {scheme.name}", fix)
 
 
 def _by_checkpoint(model: str, faces: Sequence[Face], scheme: Scheme) -> Prediction:

@@ -1,7 +1,8 @@
 """Beta and threshold of the decode forms for a network that nobody here trained, found on pictures of faces.
 
-Both are chosen by the error in float against the model's own decode (the sub-pixel argmax where it has none), on one
-part of the faces, and reported on the other.
+Both are chosen by the distance in float from the model's own decode (from the sub-pixel argmax where it has none), on
+one part of the faces, and reported on the other. The argmax is not the truth: where it stands for the model's own
+decode, the threshold stays what it was, and what was found is only told.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import Tensor
 from npuface_export.calibration import CalibrationFaces
 from npuface_export.decode import HeatmapSpec, form_by_name
 from npuface_export.decode.seed import softargmax_points
+from npuface_export.foreign.sub_pixel import sub_pixel_argmax
 from npuface_export.network import Network
 
 LIMIT = 0.25
@@ -40,19 +42,27 @@ class Fit:
     """What was found. Errors and biases are mean distances in heatmap px.
 
     Attributes:
-        beta, threshold, sigma: for the decode forms; beta is None for networks whose forms have none.
-        error, error_before: softargmax against the model's own decode, with beta and with the one before.
+        reference: what errors are distances from: the model's own decode, or the sub-pixel argmax.
+        beta: for the softmax forms; None for networks that have none.
+        threshold, threshold_error: the best relative threshold; of it.
+        threshold_before, threshold_error_before: the network's before; of it.
+        threshold_in_use: the best where it is better and the reference is the model's own decode; else that before.
+        sigma: width of the peaks, over the threshold in use.
+        faces: that the figures are of.
+        error, error_before: of softargmax, with beta and with the one before.
         bias, bias_before: what the cells far from a peak do to softargmax.
         beta_before: the model's own, or the published default.
-        threshold_error: the relative threshold against the model's own decode.
-        faces: that the figures are of.
-        warning: where neither of both is good; None where one is.
+        warning: where neither beta nor the best threshold is good; None where one is.
     """
 
+    reference: str
     beta: float | None
     threshold: float
-    sigma: float
     threshold_error: float
+    threshold_before: float
+    threshold_error_before: float
+    threshold_in_use: float
+    sigma: float
     faces: int
     error: float | None = None
     error_before: float | None = None
@@ -62,22 +72,15 @@ class Fit:
     warning: str | None = None
 
 
-def fit_decode(network: Network, reference: Reference, faces: CalibrationFaces) -> Fit:
-    """Choose beta and threshold for a network by the distance from a reference, maps -> points [N, K, 2] in cells."""
+def fit_decode(network: Network, faces: CalibrationFaces) -> Fit:
+    """Choose beta and threshold for a network by the distance from its own decode, or from the sub-pixel argmax."""
     chosen_on, measured_on = (_maps(network, pictures) for pictures in (faces.varied, faces.plain))
-    threshold_points = form_by_name(
-        "heatmap-offset" if network.kind == "heatmap-offset" else "relative-threshold"
-    ).points
-    threshold = _best(
-        _THRESHOLDS, lambda t: _error(threshold_points, replace(network.spec, threshold=t), reference, chosen_on)
-    )
-    spec = replace(network.spec, threshold=threshold)
-    spec = replace(spec, sigma=_sigma(chosen_on[:, : spec.points], spec))
-    found = Fit(None, threshold, spec.sigma, _error(threshold_points, spec, reference, measured_on), len(measured_on))
+    reference = network.own_points or sub_pixel_argmax
+    found = _threshold_fit(network, reference, chosen_on, measured_on)
     if network.kind == "heatmaps":
-        height = _peak_height(chosen_on)
+        spec = replace(network.spec, sigma=found.sigma)
         beta = _best(
-            np.append(_HEIGHTS / height, network.beta),
+            np.append(_HEIGHTS / _peak_height(chosen_on), network.beta),
             lambda b: _error(softargmax_points, replace(spec, beta=b), reference, chosen_on),
         )
         found = replace(
@@ -92,14 +95,38 @@ def fit_decode(network: Network, reference: Reference, faces: CalibrationFaces) 
     return replace(found, warning=_warning(found))
 
 
+def _threshold_fit(network: Network, reference: Reference, chosen_on: Tensor, measured_on: Tensor) -> Fit:
+    """All but beta, from the maps of either part of the faces."""
+    form = form_by_name("heatmap-offset" if network.kind == "heatmap-offset" else "relative-threshold")
+
+    def error(threshold: float, maps: Tensor) -> float:
+        return _error(form.points, replace(network.spec, threshold=threshold), reference, maps)
+
+    best, before = _best(_THRESHOLDS, lambda threshold: error(threshold, chosen_on)), network.threshold
+    best_error, error_before = error(best, measured_on), error(before, measured_on)
+    is_taken = network.own_points is not None and best_error < error_before
+    in_use = best if is_taken else before
+    return Fit(
+        reference="the sub-pixel argmax" if network.own_points is None else "the model's own decode",
+        beta=None,
+        threshold=best,
+        threshold_error=best_error,
+        threshold_before=before,
+        threshold_error_before=error_before,
+        threshold_in_use=in_use,
+        sigma=_sigma(chosen_on[:, : network.points], replace(network.spec, threshold=in_use)),
+        faces=len(measured_on),
+    )
+
+
 def _warning(found: Fit) -> str | None:
     if found.threshold_error <= LIMIT or (found.error is not None and found.error <= LIMIT):
         return None
     best = f"the best threshold, {found.threshold:g}, leaves the landmarks {found.threshold_error:.2g} heatmap px"
     if found.beta is None:
-        return f"no threshold is good: {best} from the model's own decode, over {LIMIT:g}"
+        return f"no threshold is good: {best} from {found.reference}, over {LIMIT:g}"
     return (
-        f"neither a threshold nor a beta is good: {best} from the model's own decode and the best beta, "
+        f"neither a threshold nor a beta is good: {best} from {found.reference} and the best beta, "
         f"{found.beta:.3g}, {found.error:.2g}, both over {LIMIT:g}"
     )
 

@@ -16,7 +16,6 @@ from npuface_export.foreign.heads import Head, find_head
 from npuface_export.foreign.heads.head import Maps, maps_shape
 from npuface_export.foreign.heads.offsets import OffsetCode, WithOffsets, own_offset_decode
 from npuface_export.foreign.read import ForeignModel, read_foreign
-from npuface_export.foreign.sub_pixel import sub_pixel_argmax
 from npuface_export.network import Network
 from npuface_runtime.errors import UserError
 from npuface_runtime.manifest import sha256_of
@@ -32,10 +31,10 @@ class ForeignOptions:
     Attributes:
         heatmaps: the tensor that holds them, NAME or NAME[FIRST:END]; None looks for them.
         offsets: the tensors of the x- and the y-offsets, where the network has such maps.
-        offset_code: how they count, see heads.offsets.OffsetCode.
+        offset_code: how they count, see heads.offsets.OffsetCode; None is cells:1.
         beta: inverse temperature of the softmax; None takes the model's own, or 20.
         grid: where a cell stands in the input, one of cell_grid.GRIDS; None reads it off the head, or half-pixel.
-        calibration: a folder of pictures with faces, on which beta and threshold are chosen.
+        calibration: a folder of pictures with faces, on which what the decode needs is found, see fit.Fit.
         name: what the bundle is called; the file's name without it.
         scheme: of its landmarks; None is custom-K.
         mean, std, margin: as Network has them.
@@ -43,7 +42,7 @@ class ForeignOptions:
 
     heatmaps: str | None = None
     offsets: tuple[str, str] | None = None
-    offset_code: str = "cells:1"
+    offset_code: str | None = None
     beta: float | None = None
     grid: str | None = None
     calibration: Path | None = None
@@ -95,20 +94,20 @@ def foreign_network(path: Path, options: ForeignOptions) -> Network:
         "head": head.pattern,
         "tensors": list(head.tensors),
         "own_beta": head.beta,
-        "reference": "the model's own decode" if is_fine else "sub-pixel argmax",
+        "own_decode": "none" if head.own is None else "in the file" if is_fine else "in the file, whole cells only",
         **head.facts,
     }
     if options.calibration is None:
         return replace(network, origin=origin)
     faces = calibration_faces(options.calibration, network.input_shape, network.margin)
-    return _fitted(network, fit_decode(network, network.own_points or sub_pixel_argmax, faces), options, origin)
+    return _fitted(network, fit_decode(network, faces), options, origin)
 
 
 def _fitted(network: Network, fit: Fit, options: ForeignOptions, origin: Mapping[str, Any]) -> Network:
     beta = options.beta or fit.beta or network.beta
     known = {key: value for key, value in asdict(fit).items() if value is not None}
     known |= {"given_beta": options.beta} if options.beta else {}
-    return replace(network, beta=beta, threshold=fit.threshold, sigma=fit.sigma, origin={**origin, "fit": known})
+    return replace(network, beta=beta, threshold=fit.threshold_in_use, sigma=fit.sigma, origin={**origin, "fit": known})
 
 
 def _found(model: ForeignModel, options: ForeignOptions) -> Head:
@@ -141,7 +140,7 @@ def _named_head(model: ForeignModel, options: ForeignOptions) -> Head:
     placed = [(tensors.index(part.tensor), part) for part in parts]
     if not options.offsets:
         return Head("named", tensors, Maps(part=parts[0].part), first)
-    code = OffsetCode.parse(options.offset_code)
+    code = OffsetCode.parse(options.offset_code or "cells:1")
     assemble, own = WithOffsets(placed, code), own_offset_decode(*first)
     facts = {"offsets": f"{code.name}, {code.factor:g} cells a unit"}
     return Head("named", tensors, assemble, first, "heatmap-offset", own=own, facts=facts)
@@ -156,3 +155,8 @@ def _check(options: ForeignOptions) -> None:
         raise UserError("cannot use this preprocessing", why, "give --mean R,G,B --std R,G,B in 0..255 and a margin")
     if options.beta is not None and not 0 < options.beta < 1e6:
         raise UserError(f"cannot use the beta {options.beta}", "it is not a positive number", "give 20, or auto")
+    if options.offset_code is not None and options.offsets is None:
+        why = "no offsets are named, and it would be ignored"
+        raise UserError(
+            f"cannot use the offset code {options.offset_code!r}", why, "name them with --offsets, or leave it out"
+        )

@@ -65,6 +65,8 @@ for group in (
 _MENDABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG}
 """Failures of the file system that the user can mend; any other OSError is a fault of ours and keeps its traceback."""
 
+_INTERRUPTED = 130
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command. Exit code 0: done; 1: a check failed; 2: usage or bad input; 130: interrupted."""
@@ -76,6 +78,8 @@ def _run(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
         code = app(arguments, standalone_mode=False)
+        if code == _INTERRUPTED:  # what typer makes of Ctrl-C
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except UserError as error:
         report_error(error, as_json)
@@ -91,7 +95,7 @@ def _run(arguments: list[str]) -> int:
         return 1
     except (KeyboardInterrupt, typer.Abort):
         errors.print("interrupted")
-        return 130
+        return _INTERRUPTED
     return 2
 
 

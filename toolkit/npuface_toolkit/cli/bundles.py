@@ -204,26 +204,48 @@ def _origin_rows(origin: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     """Where a network that was not trained here comes from, and how its decode was found."""
     if origin is None:
         return []
-    rows = [("origin", f"{origin['file']}, head {origin['head']}, measured against {origin['reference']}")]
+    own = origin.get("own_decode", "not recorded")
     fit = origin.get("fit")
-    if not fit:
-        return rows
+    rows = [("origin", f"{origin['file']}, head {origin['head']}, own decode: {own}")]
+    return rows + (_fit_rows(fit) if fit else [])
+
+
+def _fit_rows(fit: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was found on pictures, what it does better than what was there before, and what of it is in use."""
+    rows, reference = [], fit.get("reference", "what it was compared with")
     if "beta" in fit:
-        text = f"{fit['beta']:.4g}: softargmax {fit['error']:.3f} heatmap px off, background bias {fit['bias']:.3f}"
+        off = f"{fit['error']:.3f} heatmap px from {reference}"
+        text = f"{fit['beta']:.4g}: softargmax {off}, background bias {fit['bias']:.3f}"
         before = f"before {fit['beta_before']:.4g}: {fit['error_before']:.3f}, {fit['bias_before']:.3f}"
         rows.append(("beta", f"{text} ({before})"))
     if "given_beta" in fit:
         rows.append(("beta in use", f"{fit['given_beta']:.4g}, as given"))
-    rows.append(
-        ("threshold", f"{fit['threshold']:.2f}: {fit['threshold_error']:.3f} heatmap px off, {fit['faces']} faces")
-    )
+    text = f"{fit['threshold']:.2f}: {fit['threshold_error']:.3f} heatmap px from {reference}, {fit['faces']} faces"
+    if "threshold_before" in fit:
+        text += f" (before {fit['threshold_before']:.2f}: {fit['threshold_error_before']:.3f})"
+    rows.append(("threshold", text))
+    if "threshold_in_use" in fit:
+        rows.append(("threshold in use", _threshold_in_use(fit)))
     return rows + ([("warning", fit["warning"])] if "warning" in fit else [])
 
 
-def _decode_rows(moved: Mapping[str, float | None] | None) -> list[tuple[str, str]]:
+def _threshold_in_use(fit: Mapping[str, Any]) -> str:
+    text = f"{fit['threshold_in_use']:.2f}"
+    if fit["threshold_in_use"] == fit["threshold"]:
+        return text
+    if fit["threshold_error"] < fit["threshold_error_before"]:
+        return f"{text}, as before: {fit['reference']} is not the model's own decode"
+    return f"{text}, as before: {fit['threshold']:.2f} is no better"
+
+
+def _decode_rows(moved: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     if not moved:
         return []
-    text = f"{moved['float_px']:.3f} heatmap px against the trained one"
+    reference = moved.get("reference") or "what forms are compared with"
+    if moved["float_px"] is None:
+        text = f"not measured in float: other forms are compared with this one, {reference}"
+    else:
+        text = f"{moved['float_px']:.3f} heatmap px against {reference}"
     if moved["int8_px"] is not None:
-        text += f", {moved['int8_px']:.3f} by 8 bits (simulated)"
+        text += f"; {moved['int8_px']:.3f} heatmap px by 8 bits (simulated)"
     return [("decode moves landmarks", f"{text}; budget {moved['budget_px']:g}")]

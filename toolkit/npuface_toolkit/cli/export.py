@@ -47,9 +47,11 @@ def export(
     heatmaps: Annotated[str | None, _option("--heatmaps", "Their tensor: NAME or NAME[0:68].")] = None,
     offsets: Annotated[str | None, _option("--offsets", "Tensors of x- and y-offsets: NAME,NAME.")] = None,
     offset_code: Annotated[str | None, _option("--offset-code", "cells:FACTOR or logit:FACTOR.")] = None,
-    beta: Annotated[str | None, _option("--beta", "Of its softmax: a number, or auto.")] = None,
+    beta: Annotated[str | None, _option("--beta", "Of its softmax: a number, or auto with --calibration.")] = None,
     grid: Annotated[str | None, _option("--grid", "half-pixel, corner or align-corners.")] = None,
-    calibration: Annotated[Path | None, _option("--calibration", "Pictures with faces, for --beta auto.")] = None,
+    calibration: Annotated[
+        Path | None, _option("--calibration", "Pictures with faces, to find beta and threshold on.")
+    ] = None,
     mean: Annotated[str | None, _option("--mean", "R,G,B in 0..255; 127.5 without it.")] = None,
     std: Annotated[str | None, _option("--std", "R,G,B in 0..255; 127.5 without it.")] = None,
     margin: Annotated[float | None, _option("--margin", "Side of the crop over that of the landmarks' box.")] = None,
