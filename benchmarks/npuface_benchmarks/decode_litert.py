@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from npuface_export.converters import Recipe, converter_by_name
+from npuface_export.converters import Recipe
+from npuface_export.converters.litert import CONVERTER
 from npuface_export.decode import DecodeForm, HeatmapSpec
 from npuface_export.decode.finished import finished_cells
 from npuface_export.decode.sums import fixed_depthwise
@@ -64,17 +65,17 @@ def litert_points(
 
 def _outputs(form: DecodeForm, spec: HeatmapSpec, calibration: Tensor, maps: Tensor) -> NDArray[np.float32]:
     """[N, ...] as real numbers, channels first; the values of a map of all landmarks fill a picture."""
-    converter, decode = converter_by_name("litert"), form.build(spec).eval()
+    decode = form.build(spec).eval()
     width = spec.input_shape[-1]
     rows = math.prod(spec.input_shape) // (_CHANNELS * width)
     with tempfile.TemporaryDirectory() as name:
         exact, folder = Path(name) / "float", Path(name) / "int8"
         exact.mkdir()
         folder.mkdir()
-        source = converter.convert(_Unfolded(spec.input_shape), decode, (rows, width), exact)
-        quantizer = converter.quantizer(source, [_folded(one, rows, width) for one in calibration])
+        source = CONVERTER.convert(_Unfolded(spec.input_shape), decode, (rows, width), exact, as_planes=False)
+        quantizer = CONVERTER.quantizer(source, [_folded(one, rows, width) for one in calibration])
         model = quantizer.write(Recipe(decode="int16" if form.has_moments else "int8"), folder)
-        with open_session(converter.engine, model.files, 1) as session:
+        with open_session(CONVERTER.engine, model.files, 1) as session:
             outputs = [session.run(_stored(_folded(one, rows, width), model.input))[0] for one in maps]
     return np.stack([dequantize(output, model.outputs[0])[0].transpose(2, 0, 1) for output in outputs])
 

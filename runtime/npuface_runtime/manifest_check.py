@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from npuface_runtime.manifest_parts import (
-    MAX_SIDE,
-    wrong_colours,
-    wrong_files,
-    wrong_picture,
-    wrong_precision,
-    wrong_tensors,
-)
+from npuface_runtime.manifest_parts import MAX_SIDE, wrong_colours, wrong_files, wrong_picture, wrong_tensors
 from npuface_runtime.manifest_records import wrong_records
 
 if TYPE_CHECKING:
@@ -25,8 +18,7 @@ def inconsistency(manifest: Manifest) -> str | None:
     """Why a manifest contradicts itself or could not be used safely; None if it does not."""
     pre = manifest.preprocess
     return (
-        wrong_precision(manifest.precision)
-        or wrong_files(manifest.files)
+        wrong_files(manifest.files, manifest.precision)
         or _sizes(manifest)
         or wrong_tensors(manifest.input, manifest.outputs)
         or wrong_picture(manifest.input)

@@ -20,20 +20,19 @@ _DTYPE_RANGES: dict[str, tuple[int, int] | None] = {
 """Element types by numpy's name; for integers the values that a zero point may have."""
 MAX_SIDE = 4096
 """Pixels of a network's input along a side."""
-_MAX_ELEMENTS = 1 << 28
-"""Far above any landmark network, and small enough to refuse before memory runs out."""
+MAX_ELEMENTS = 1 << 28
+"""Of a tensor: far above any landmark network, and small enough to refuse before memory runs out."""
 _PRECISIONS = ("float32", "int8")
 _ROLES = ("model", "weights", "float", "float_weights", "device")
 """Of files. These names and the precisions become names of files when a bundle is made of another."""
 
 
-def wrong_precision(precision: str) -> str | None:
-    """Why a precision is none that bundles have."""
-    return None if precision in _PRECISIONS else f"its precision is {precision!r}, not one of {', '.join(_PRECISIONS)}"
-
-
-def wrong_files(files: Mapping[str, FileInfo]) -> str | None:
-    """Why a file would lie outside the bundle, or that there is no model; None if all is well, as in the others."""
+def wrong_files(files: Mapping[str, FileInfo], precision: str) -> str | None:
+    """Why a file would lie outside the bundle or outside one that is made of it, or that there is no model; None if
+    all is well, as in the others.
+    """
+    if precision not in _PRECISIONS:
+        return f"its precision is {precision!r}, not one of {', '.join(_PRECISIONS)}"
     for role, info in files.items():
         if role not in _ROLES:
             return f"it has a file for {role!r}, not for one of {', '.join(_ROLES)}"
@@ -56,7 +55,7 @@ def wrong_tensors(input: TensorInfo, outputs: Sequence[TensorInfo]) -> str | Non
 
 
 def _tensor(tensor: TensorInfo) -> str | None:
-    if not 1 <= len(tensor.shape) <= 6 or min(tensor.shape) < 1 or math.prod(tensor.shape) > _MAX_ELEMENTS:
+    if not 1 <= len(tensor.shape) <= 6 or min(tensor.shape) < 1 or math.prod(tensor.shape) > MAX_ELEMENTS:
         return f"tensor {tensor.name!r} has shape {tensor.shape}"
     if tensor.layout not in ("NCHW", "NHWC"):
         return f"tensor {tensor.name!r} has layout {tensor.layout!r}, not NCHW or NHWC"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from npuface_runtime.bundle_manifest import BundleManifest, DeviceEngine, FileInfo, TensorInfo
-from npuface_runtime.manifest_parts import wrong_files, wrong_precision, wrong_tensors
+from npuface_runtime.manifest_parts import wrong_files, wrong_tensors
 from npuface_runtime.manifest_records import wrong_placement
 from npuface_runtime.ray_encoding import RendererRecord, wrong_renderer
 
@@ -47,8 +47,7 @@ class RendererManifest(BundleManifest):
     def problem(self) -> str | None:
         """See BundleManifest."""
         return (
-            wrong_precision(self.precision)
-            or wrong_files(self.files)
+            wrong_files(self.files, self.precision)
             or wrong_tensors(self.input, self.outputs)
             or wrong_renderer(self.renderer)
             or self._wrong_shapes()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from box_peer import BoxPeer
 from numpy.typing import NDArray
 
 from npuface_benchmarks.bench import bench
@@ -200,19 +201,10 @@ def test_nothing_to_measure_is_refused(astronaut: NDArray[np.uint8]) -> None:
         bench([], picture=astronaut)
 
 
-class FivePoints:
+class FivePoints(BoxPeer):
     """A network of somebody else: it says that the points are the box's corners and its middle."""
 
-    name, engine = "corners", "numpy"
-
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
-
-    def prepare(self, picture: NDArray[np.uint8], box: NDArray[np.float32]) -> tuple[NDArray[np.float32], object]:
-        return box, None
-
-    def run(self, entering: NDArray[np.float32]) -> NDArray[np.float32]:
-        return entering
+    name = "corners"
 
     def decode(self, outputs: NDArray[np.float32], back: object) -> NDArray[np.float32]:
         x0, y0, x1, y1 = outputs

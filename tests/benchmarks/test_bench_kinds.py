@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from box_peer import BoxPeer
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -116,19 +117,10 @@ def test_the_integers_of_a_quantized_network_are_decoded(
     assert result.difference["max_px"] < 1e-4
 
 
-class _Corner:
+class _Corner(BoxPeer):
     """A network of somebody else: it says that every point is the box's corner."""
 
-    name, engine = "corner", "numpy"
-
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
-
-    def prepare(self, picture: NDArray[np.uint8], box: NDArray[np.float32]) -> tuple[NDArray[np.float32], object]:
-        return box, None
-
-    def run(self, entering: NDArray[np.float32]) -> NDArray[np.float32]:
-        return entering
+    name = "corner"
 
     def decode(self, outputs: NDArray[np.float32], back: object) -> NDArray[np.float32]:
         return np.tile(outputs[:2], (POINTS, 1))

@@ -76,9 +76,21 @@ class LiteRt:
     tools = ("litert-torch", "ai-edge-litert", "ai-edge-quantizer")
 
     def convert(
-        self, network: nn.Module, decode: nn.Module, shape: Shape, folder: Path, channels: int = 3
+        self,
+        network: nn.Module,
+        decode: nn.Module,
+        shape: Shape,
+        folder: Path,
+        channels: int = 3,
+        *,
+        as_planes: bool = True,
     ) -> ModelFiles:
         """Write the float model `model.tflite`: NHWC picture [1, H, W, 3] -> what the decode makes, channels last.
+
+        Args:
+            network, decode, shape, folder, channels: see converter.Converter.convert.
+            as_planes: bring heatmaps that would stand otherwise in the file into planes, by which `describe` and `cut`
+                know them. Where a decode alone is measured, that would be one more operator in front of it.
 
         Raises:
             UserError: the decode does not keep four dimensions.
@@ -90,7 +102,7 @@ class LiteRt:
         if len(made) != 4:
             raise UserError("cannot convert the network to TFLite", f"its output is {made}", "make it N, C, H, W")
         graph = _converted(_Marked(network, decode), pictures, path)
-        if drawn.ndim == 4 and not _has_planes(graph, drawn):
+        if as_planes and drawn.ndim == 4 and not _has_planes(graph, drawn):
             graph = _converted(_Marked(_Planes(network, drawn.shape[1]), decode), pictures, path)
         fold_shift(graph, HEATMAPS)
         graph.write(path)

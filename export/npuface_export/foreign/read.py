@@ -18,14 +18,12 @@ from npuface_export.foreign.graph import Graph, graph_of
 from npuface_export.foreign.hard_swish import with_hard_activations
 from npuface_export.quiet import quiet_tools
 from npuface_runtime.errors import UserError, reason_of
+from npuface_runtime.manifest_parts import MAX_ELEMENTS, MAX_SIDE
 
 OLDEST, NEWEST = 8, 21
 """Operator sets that are read and tested."""
 MAX_BYTES = 1 << 30
 """Of the file and its external data; a face network has a hundredth of it."""
-_MAX_SIDE = 4096
-_MAX_ELEMENTS = 1 << 28
-"""Of one tensor; what a few hundred bytes can ask for with ConstantOfShape, Expand or Tile has no bound of its own."""
 _FOLDED = "256MB"
 """Size of a tensor up to which what does not depend on the picture is computed beforehand."""
 
@@ -148,7 +146,7 @@ def _fix_input(path: Path, model: onnx.ModelProto) -> tuple[tuple[int, int], boo
     sizes = [d.dim_value for d in dims]
     if min(sizes) < 1:
         raise UserError(what, f"the shape of its input is not fixed: {shown}", "export it with fixed height and width")
-    if 3 not in (sizes[1], sizes[3]) or max(sizes) > _MAX_SIDE:
+    if 3 not in (sizes[1], sizes[3]) or max(sizes) > MAX_SIDE:
         raise UserError(what, f"its input {shown} is no RGB picture", "give a model that takes pictures [1, 3, H, W]")
     is_nchw = sizes[1] == 3
     return (sizes[2], sizes[3]) if is_nchw else (sizes[1], sizes[2]), is_nchw
@@ -172,11 +170,13 @@ def _check_weights(path: Path, model: onnx.ModelProto) -> None:
 
 
 def _check_sizes(path: Path, model: onnx.ModelProto) -> None:
-    """Refuse a tensor that would take gigabytes, before anything is computed."""
+    """Refuse a tensor that would take gigabytes, before anything is computed: a few hundred bytes can ask for any size
+    with ConstantOfShape, Expand or Tile.
+    """
     for value in model.graph.value_info:
         shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-        if math.prod(shape) > _MAX_ELEMENTS:
-            why = f"{value.name!r} in it has the shape {shape}, over {_MAX_ELEMENTS} numbers"
+        if math.prod(shape) > MAX_ELEMENTS:
+            why = f"{value.name!r} in it has the shape {shape}, over {MAX_ELEMENTS} numbers"
             raise UserError(f"cannot use {path}", why, "give a face landmark network")
 
 

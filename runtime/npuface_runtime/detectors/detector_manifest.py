@@ -8,14 +8,7 @@ from typing import Any, ClassVar
 
 from npuface_runtime.bundle_manifest import BundleManifest, DeviceEngine, FileInfo, TensorInfo
 from npuface_runtime.detectors.face_maps import CHANNELS, MapsInfo
-from npuface_runtime.manifest_parts import (
-    MAX_SIDE,
-    wrong_colours,
-    wrong_files,
-    wrong_picture,
-    wrong_precision,
-    wrong_tensors,
-)
+from npuface_runtime.manifest_parts import MAX_SIDE, wrong_colours, wrong_files, wrong_picture, wrong_tensors
 from npuface_runtime.manifest_records import wrong_placement
 
 
@@ -57,8 +50,7 @@ class DetectorManifest(BundleManifest):
     def problem(self) -> str | None:
         """See BundleManifest."""
         return (
-            wrong_precision(self.precision)
-            or wrong_files(self.files)
+            wrong_files(self.files, self.precision)
             or wrong_tensors(self.input, self.outputs)
             or wrong_picture(self.input)
             or wrong_colours(self.mean, self.std)
